@@ -1,0 +1,1 @@
+"""Find the patients who look like this one, and the patients who changed like this one."""

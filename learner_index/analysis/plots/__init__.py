@@ -1,0 +1,1 @@
+"""Figures; matplotlib lives here and nowhere else."""

@@ -1,0 +1,1 @@
+"""The command line: each handler parses, calls one pipeline function and prints."""

@@ -1,0 +1,91 @@
+"""Settings that cross layers, as frozen dataclasses; nothing here is global or reads a file."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Metric = Literal["centered", "cosine", "euclidean"]
+Level = Literal["scan", "visit", "patient"]
+Clock = Literal["patient", "cohort"]
+Plane = Literal["axial", "coronal", "sagittal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How pixels become the encoder's input; every field is part of the space.
+
+    Attributes:
+        size: height and width of the encoder's input, in pixels.
+        frames: frames taken from a clip, slices from a volume; a single image stays one frame.
+        pixel_mm: edge of an input pixel in millimetres; None: scans are stretched to fill the
+            input, whatever their spacing.
+        anchor: which part a physical crop keeps. "top" keeps the probe's surface (ultrasound),
+            "center" the middle.
+        intensity: "auto" (8-bit by range, others by percentile), "range", "percentile:LO,HI",
+            or "window:LO,HI" in the scan's own units (Hounsfield for CT).
+        plane: orientation of the slices taken from a volume.
+        slice_range: share of the volume along the plane's normal that slices are taken from.
+    """
+
+    size: int = 224
+    frames: int = 8
+    pixel_mm: float | None = None
+    anchor: Literal["top", "center"] = "center"
+    intensity: str = "auto"
+    plane: Plane = "axial"
+    slice_range: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestOptions:
+    """How a manifest's columns are to be understood.
+
+    Attributes:
+        score_column: column that holds the health score.
+        score_direction: whether "higher" or "lower" raw values are healthier; scores are turned
+            at reading so that higher is healthier.
+        score_per: whether the score belongs to a "scan" or to the whole "visit".
+        clock: "cohort" when days of two patients can be compared, "patient" when they cannot;
+            None: "cohort" if the manifest has dates, else "patient".
+        keep_columns: columns kept although they look like names, dates or record numbers.
+        drop_columns: columns left out.
+        allow_outside: scans may lie outside the manifest's folder.
+    """
+
+    score_column: str = "health_score"
+    score_direction: Literal["higher", "lower"] = "higher"
+    score_per: Literal["scan", "visit"] = "scan"
+    clock: Clock | None = None
+    keep_columns: tuple[str, ...] = ()
+    drop_columns: tuple[str, ...] = ()
+    allow_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarOptions:
+    """What a similarity search is asked for.
+
+    Attributes:
+        k: number of distinct hits wanted.
+        level: what must be distinct among the hits; a patient or visit is ranked by its best scan.
+        metric: "centered" (cosine after subtracting the reference mean), "cosine" or "euclidean".
+        where: conditions every hit fulfils, each "column op value".
+        match: conditions relative to the query's patient, each "column", "column!=" or "column±N".
+        as_of: on the cohort clock, rows after this day are hidden.
+        until_day: the query's own scans after this day are left out.
+        include_self: the query's own patient may be among the hits.
+        any_view: compare scans across views and modalities.
+        max_distance: leave out hits further than this.
+        backend: "auto", "numpy", "faiss-cpu" or "faiss-gpu".
+    """
+
+    k: int = 10
+    level: Level = "patient"
+    metric: Metric = "centered"
+    where: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    as_of: float | None = None
+    until_day: float | None = None
+    include_self: bool = False
+    any_view: bool = False
+    max_distance: float | None = None
+    backend: Literal["auto", "numpy", "faiss-cpu", "faiss-gpu"] = "auto"

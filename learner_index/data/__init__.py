@@ -1,0 +1,1 @@
+"""Cohorts as they come: manifests, scans, simulators, and the records the other layers exchange."""

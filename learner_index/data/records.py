@@ -1,0 +1,196 @@
+"""The records that cross layers: scans, problems, encoders, references and answers."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ScanKind = Literal["image", "clip", "volume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One acquisition as grey pixels.
+
+    Attributes:
+        pixels: (f, h, w) uint8, or float32 in the scan's own units. A volume is in RAS order:
+            f runs towards superior, rows from anterior (top) to posterior, columns from the
+            patient's left to right in array order x ascending (towards R+).
+        spacing_mm: (row, column) in millimetres for images and clips, (slice, row, column) for
+            volumes; None when the file does not say.
+        kind: "image" (one frame), "clip" (frames in time) or "volume" (slices in space).
+        notes: what the reader noticed and a person should know, such as burned-in annotation.
+        tags: header values that were asked for by name, as text.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
+    spacing_mm: tuple[float, ...] | None
+    kind: ScanKind
+    notes: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a manifest or a scan.
+
+    Attributes:
+        where: "line 7", "lines 7 and 9" or "" when the whole table is meant.
+        scan_id: the scan concerned, "" when none is.
+        message: what was found and the next step, on one line.
+        is_error: False for what is only worth knowing.
+    """
+
+    where: str
+    scan_id: str
+    message: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        place = " ".join(part for part in (self.where, self.scan_id) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRule:
+    """Where health scores come from and how they were turned (higher is always healthier)."""
+
+    column: str
+    direction: Literal["higher", "lower"]
+    per: Literal["scan", "visit"]
+
+
+class Embedder(Protocol):
+    """What turns preprocessed frames into embeddings; torch encoders and tests' toys alike."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """JSON-ready description; `card["space"]` is the fingerprint of the space."""
+
+    @property
+    def width(self) -> int:
+        """Number of values e in an embedding."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of scans in the one batch shape that is ever computed."""
+
+    def embed(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(b, f, h, w) frames in 0..1, b at most batch_size -> (b, e) embeddings."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Statistics fitted once on named patients; searches and axes rest on it.
+
+    Attributes:
+        mean: (e,) float64, each patient weighted equally.
+        view_means: per view (e,) float64, each patient weighted equally; "" for scans without view.
+        patients: the patients it was fitted on, sorted.
+        n_scans: number of scans of these patients.
+        fingerprint: hash of all of the above.
+    """
+
+    mean: NDArray[np.float64]
+    view_means: Mapping[str, NDArray[np.float64]]
+    patients: tuple[str, ...]
+    n_scans: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One patient, visit or scan that looks like the query.
+
+    Attributes:
+        rank: 1 is the most alike.
+        patient_id: the patient found.
+        day: day of the best scan; None when unknown.
+        scan_id: the best scan, the one that earned the rank.
+        similarity: larger is closer; cosine in -1..1, or minus the Euclidean distance.
+        distance: smaller is closer; 1 minus the cosine, or the Euclidean distance.
+        query_scan_id: the query's scan it was compared with; "" for files and vectors.
+        health_score: higher is healthier; None when unknown.
+        columns: the row's other columns; None where missing.
+    """
+
+    rank: int
+    patient_id: str
+    day: float | None
+    scan_id: str
+    similarity: float
+    distance: float
+    query_scan_id: str
+    health_score: float | None
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """The answer to a similarity search, best first.
+
+    Attributes:
+        query: what was asked, JSON-ready.
+        hits: the hits; fewer than k only when fewer are eligible.
+        exact: True when no eligible scan could have been overlooked.
+        backend: what computed the products: "numpy", "faiss-cpu" or "faiss-gpu".
+        reference: fingerprint of the reference the similarity rests on; "" when it rests on none.
+        n_eligible: scans that passed every filter.
+        n_eligible_patients: patients they belong to.
+        n_scanned: scans whose similarity was computed.
+        elapsed_ms: time the search took; the one field that differs between equal answers.
+        notes: what a reader of the answer should know.
+    """
+
+    query: Mapping[str, Any]
+    hits: tuple[Hit, ...]
+    exact: bool
+    backend: str
+    reference: str
+    n_eligible: int
+    n_eligible_patients: int
+    n_scanned: int
+    elapsed_ms: float
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of hits."""
+        return len(self.hits)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The hit (or tuple of hits) at a position, best first."""
+        return self.hits[index]
+
+    def __iter__(self) -> Iterator[Hit]:
+        """Hits, best first."""
+        return iter(self.hits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer as JSON-ready values; a hit's columns stand beside its own fields."""
+        answer = asdict(self)
+        answer["hits"] = [_flat(hit) for hit in self.hits]
+        return answer
+
+    def to_json(self) -> str:
+        """The whole answer as a JSON text, missing values as null."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a hit, with its columns."""
+        import pandas as pd
+
+        own = [name for name in Hit.__dataclass_fields__ if name != "columns"]
+        return pd.DataFrame([_flat(hit) for hit in self.hits], columns=None if self.hits else own)
+
+
+def _flat(hit: Hit) -> dict[str, Any]:
+    """A hit as one flat mapping; its own fields win over columns of the same name."""
+    own = {name: getattr(hit, name) for name in Hit.__dataclass_fields__ if name != "columns"}
+    return own | {name: value for name, value in hit.columns.items() if name not in own}

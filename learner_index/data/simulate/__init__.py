@@ -1,0 +1,1 @@
+"""Simulated cohorts with planted truth; everything they write is labelled as simulated."""

@@ -1,0 +1,88 @@
+"""Every error raised on purpose; messages name what was found, where, and the next step.
+
+LearnerIndexError
+├── ManifestError (ValueError)            the table cannot be used as it is
+├── ScanError (ValueError)                one scan cannot be used; the others can
+│   ├── ScanNotFoundError (FileNotFoundError)
+│   └── UnsupportedScanError
+├── EncoderError (ValueError)             an encoder, its weights or its settings do not fit
+│   └── SpaceMismatchError                embeddings of two spaces would be mixed
+├── StoreError
+│   ├── StoreNotFoundError (FileNotFoundError)
+│   ├── StoreExistsError (FileExistsError)
+│   ├── StoreFormatError (ValueError)     not a store, or of a layout this version cannot read
+│   ├── StoreDamagedError                 content lost or altered since it was committed
+│   ├── StoreLockedError                  another process is writing
+│   ├── StoreChangedError                 swapped for another generation while being read
+│   └── StoreWriteError (OSError)         disk full, read-only folder and the like
+├── QueryError (ValueError)               a search that cannot be answered as asked
+└── NotEnoughDataError (ValueError)       a statistic would rest on too little
+"""
+
+
+class LearnerIndexError(Exception):
+    """Any failure with a message written for the person who runs the program."""
+
+
+class ManifestError(LearnerIndexError, ValueError):
+    """The manifest cannot be read, or has problems that must be mended first."""
+
+
+class ScanError(LearnerIndexError, ValueError):
+    """One scan is broken, empty, constant, not finite, oversized or truncated."""
+
+
+class ScanNotFoundError(ScanError, FileNotFoundError):
+    """A scan's file or folder does not exist."""
+
+
+class UnsupportedScanError(ScanError):
+    """A scan is of a kind no reader understands."""
+
+
+class EncoderError(LearnerIndexError, ValueError):
+    """An encoder cannot be made: unknown backbone, weights that do not fit, impossible settings."""
+
+
+class SpaceMismatchError(EncoderError):
+    """A query or row comes from another space than the store holds."""
+
+
+class StoreError(LearnerIndexError):
+    """A store cannot be read or written."""
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """There is no store at this path."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """Something is already there, and it is not to be replaced."""
+
+
+class StoreFormatError(StoreError, ValueError):
+    """The folder is no store, or its layout is one this version cannot read."""
+
+
+class StoreDamagedError(StoreError):
+    """Committed content is missing or altered."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the writer's lock."""
+
+
+class StoreChangedError(StoreError):
+    """The store was swapped for another generation during a read; open it again."""
+
+
+class StoreWriteError(StoreError, OSError):
+    """The file system refused a write; what was committed before is intact."""
+
+
+class QueryError(LearnerIndexError, ValueError):
+    """A query names something unknown, or asks what these data cannot answer."""
+
+
+class NotEnoughDataError(LearnerIndexError, ValueError):
+    """Too few patients, visits or scans for the statistic asked for."""

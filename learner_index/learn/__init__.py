@@ -1,0 +1,1 @@
+"""Encoders: torch and timm live here and nowhere else."""

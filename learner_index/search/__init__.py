@@ -1,0 +1,1 @@
+"""Nearest patients: filters, references and exact search; faiss lives here and nowhere else."""

@@ -1,0 +1,1 @@
+"""The Zarr store on disk; zarr lives here and nowhere else."""
