@@ -1,0 +1,67 @@
+"""Nested settings (the encoder's card, the score rule, versions) as AnnData's `uns` dictionaries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import zarr
+
+from learner_index.store.layout import MAPPING
+
+_TEXT = {"encoding-type": "string", "encoding-version": "0.2.0"}
+_NUMBER = {"encoding-type": "numeric-scalar", "encoding-version": "0.2.0"}
+_TEXTS = {"encoding-type": "string-array", "encoding-version": "0.2.0"}
+_ARRAY = {"encoding-type": "array", "encoding-version": "0.2.0"}
+
+
+def write_mapping(parent: zarr.Group, name: str, mapping: Mapping[str, Any]) -> None:
+    """Write a nested mapping as a new group; entries that are None are left out.
+
+    Args:
+        parent: group to write into.
+        name: the new group's name.
+        mapping: text, numbers, flags, lists of one of these, arrays, or mappings of these.
+    """
+    group = parent.create_group(name, attributes=dict(MAPPING))
+    for key, value in mapping.items():
+        if value is None:
+            continue
+        if isinstance(value, Mapping):
+            write_mapping(group, key, value)
+        else:
+            _write_value(group, key, value)
+
+
+def _write_value(group: zarr.Group, key: str, value: Any) -> None:
+    """One text, number, flag, list or array."""
+    data = np.asarray(value)
+    is_text = data.dtype.kind in "US" or (data.size == 0 and data.dtype == np.float64)
+    attributes = (
+        (_TEXT if is_text else _NUMBER) if data.ndim == 0 else _TEXTS if is_text else _ARRAY
+    )
+    array = group.create_array(
+        key,
+        shape=data.shape,
+        chunks=tuple(max(1, side) for side in data.shape),
+        dtype="string" if is_text else data.dtype,
+        attributes=dict(attributes),
+        compressors=None,
+        config={"write_empty_chunks": True},
+    )
+    array[...] = data.astype(object) if is_text else data
+
+
+def read_mapping(group: zarr.Group) -> dict[str, Any]:
+    """The inverse of `write_mapping`; lists come back as lists, number arrays as arrays."""
+    found: dict[str, Any] = {}
+    for key, member in sorted(group.members()):
+        if isinstance(member, zarr.Group):
+            found[key] = read_mapping(member)
+            continue
+        encoding = member.attrs.get("encoding-type")
+        value = np.asarray(member[...])
+        if encoding in ("string", "numeric-scalar"):
+            found[key] = value.item()
+        else:
+            found[key] = value.tolist() if encoding == "string-array" else value
+    return found

@@ -1,0 +1,162 @@
+"""Rows on their way into a folder: an empty store, and rows appended to every array at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from learner_index.store.commit import ROOT, commit, is_array, members_of, read_root, sync_members
+from learner_index.store.layout import (
+    INDEX,
+    MAPPING,
+    RowArray,
+    column_arrays,
+    embedding_array,
+    encode_column,
+    frame_attributes,
+    group_attributes,
+    kind_of,
+    root_attributes,
+)
+from learner_index.store.mapping import write_mapping
+from learner_index.store.paths import Step, no_step
+
+
+def open_for_writing(path: Path) -> zarr.Group:
+    """A folder's group with each array's own, perhaps uncommitted, metadata."""
+    return zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
+
+
+def write_empty(
+    path: Path,
+    width: int,
+    kinds: Mapping[str, str],
+    settings: Mapping[str, Any],
+    generation: int,
+    scratch: Path,
+) -> None:
+    """Write and commit a store of no rows into a folder that does not exist yet.
+
+    Args:
+        path: the new folder.
+        width: number of values e in an embedding.
+        kinds: column -> "text", "number" or "flag", in order, `scan_id` among them.
+        settings: what `uns` shall hold, JSON-ready.
+        generation: the store's generation.
+        scratch: folder on the same file system for temporary files.
+    """
+    group = zarr.create_group(path, zarr_format=3, attributes=root_attributes(generation))
+    _create_rows(group, embedding_array(width), (0, width))
+    columns = [name for name in kinds if name != INDEX]
+    group.create_group("obs", attributes=frame_attributes(INDEX, columns))
+    for name in [INDEX, *columns]:
+        marks = group_attributes(name, kinds[name])
+        if marks is not None:
+            group.create_group(f"obs/{name}", attributes=dict(marks))
+        for array in column_arrays(name, kinds[name]):
+            _create_rows(group, array, (0,))
+    _write_axes(group, width)
+    write_mapping(group, "uns", {**settings, "generation": generation})
+    paths = node_paths(path)
+    sync_members(path, paths, 0)
+    commit(path, root_attributes(generation), paths, scratch)
+
+
+def _create_rows(group: zarr.Group, array: RowArray, shape: tuple[int, ...]) -> None:
+    """One array of no rows yet. Embeddings do not compress; columns do."""
+    packed = [] if array.path == "X" else [ZstdCodec(level=3)]
+    group.create_array(
+        array.path,
+        shape=shape,
+        chunks=(array.chunk_rows, *shape[1:]),
+        dtype=array.dtype,
+        attributes=dict(array.attributes),
+        serializer="auto" if array.dtype == "string" else BytesCodec(),
+        compressors=[*packed, Crc32cCodec()],
+        config={"write_empty_chunks": True},
+    )
+
+
+def _write_axes(group: zarr.Group, width: int) -> None:
+    """AnnData's remaining elements: `var` names the embedding's values u0, u1, …"""
+    var = group.create_group("var", attributes=frame_attributes("value", []))
+    names = np.array([f"u{i}" for i in range(width)], dtype=object)
+    array = var.create_array(
+        "value",
+        shape=(width,),
+        chunks=(width,),
+        dtype="string",
+        attributes=dict(column_arrays(INDEX, "text")[0].attributes),
+    )
+    array[:] = names
+    for name in ("layers", "obsm", "obsp", "varm", "varp"):
+        group.create_group(name, attributes=dict(MAPPING))
+
+
+def node_paths(path: Path) -> list[str]:
+    """Every group and array below a folder, parents before children, in a fixed order."""
+    found = sorted(str(file.parent.relative_to(path)) for file in path.rglob(ROOT))
+    return [name for name in found if name != "."]
+
+
+def row_paths(members: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Paths of the arrays that have a value for each row."""
+    return [
+        name
+        for name, metadata in members.items()
+        if is_array(metadata) and (name == "X" or name.startswith("obs/"))
+    ]
+
+
+def stored_kinds(members: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """Column -> kind as stored, the index first."""
+    order = [INDEX, *members["obs"]["attributes"]["column-order"]]
+    return {name: kind_of(members[f"obs/{name}"]["attributes"]) for name in order}
+
+
+def append_rows(
+    path: Path,
+    embeddings: NDArray[np.float32],
+    obs: pd.DataFrame,
+    scratch: Path,
+    step: Step = no_step,
+) -> None:
+    """Append rows to every array of a store, then commit them.
+
+    Args:
+        path: the store's folder, its uncommitted tail already trimmed.
+        embeddings: (m, e) float32.
+        obs: m rows with exactly the store's columns, `scan_id` among them.
+        scratch: folder on the same file system for temporary files.
+        step: called with the name of each step.
+    """
+    root = read_root(path)
+    members = members_of(root)
+    first = int(members["X"]["shape"][0])
+    group = open_for_writing(path)
+    for name, values in _row_values(members, embeddings, obs):
+        array = group[name].with_config({"write_empty_chunks": True})
+        array.resize((first + len(values), *array.shape[1:]))
+        step(f"append: {name} grown")
+        array[first:] = values
+        step(f"append: {name} written")
+    sync_members(path, row_paths(members), first)
+    step("append: flushed")
+    commit(path, root["attributes"], list(members), scratch, step)
+
+
+def _row_values(
+    members: Mapping[str, dict[str, Any]], embeddings: NDArray[np.float32], obs: pd.DataFrame
+) -> list[tuple[str, NDArray[Any]]]:
+    """Array path and new values, for every array that has a value for each row."""
+    values: list[tuple[str, NDArray[Any]]] = [("X", np.ascontiguousarray(embeddings, np.float32))]
+    for name, kind in stored_kinds(members).items():
+        arrays = column_arrays(name, kind)
+        encoded = encode_column(name, kind, obs[name])
+        values += [(array.path, part) for array, part in zip(arrays, encoded, strict=True)]
+    return values
