@@ -36,7 +36,8 @@ def read_root(path: Path) -> dict[str, Any]:
         ) from error
     if layout > LAYOUT:
         raise StoreFormatError(
-            f"{path.name} has layout {layout}, this version reads up to {LAYOUT}: update learner-index"
+            f"{path.name} has layout {layout} and this version reads up to {LAYOUT}: "
+            "update learner-index"
         )
     if "X" not in members:
         raise StoreDamagedError(f"{path.name} has no embeddings X: restore it from a copy")

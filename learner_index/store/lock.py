@@ -1,4 +1,4 @@
-"""One writer at a time: a lock the system drops when its holder dies, and a note on who holds it."""
+"""One writer at a time: a lock the system drops when its holder dies, and a note of who it is."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Nested settings (the encoder's card, the score rule, versions) as AnnData's `uns` dictionaries."""
+"""Nested settings (encoder card, score rule, versions) as AnnData's `uns` dictionaries."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,9 +36,8 @@ def _write_value(group: zarr.Group, key: str, value: Any) -> None:
     """One text, number, flag, list or array."""
     data = np.asarray(value)
     is_text = data.dtype.kind in "US" or (data.size == 0 and data.dtype == np.float64)
-    attributes = (
-        (_TEXT if is_text else _NUMBER) if data.ndim == 0 else _TEXTS if is_text else _ARRAY
-    )
+    marks = {(0, True): _TEXT, (0, False): _NUMBER, (1, True): _TEXTS}
+    attributes = marks.get((data.ndim, is_text), _ARRAY)
     array = group.create_array(
         key,
         shape=data.shape,

@@ -16,7 +16,7 @@ from learner_index.store.paths import (
     sync_paths,
     write_json_atomically,
 )
-from learner_index.store.rows import open_for_writing, row_paths
+from learner_index.store.rows import open_for_writing, row_array, row_paths
 
 NEXT = "next.zarr"
 PREVIOUS = "previous.zarr"
@@ -60,7 +60,7 @@ def _trim_tail(path: Path, members: dict[str, dict[str, Any]], step: Step) -> No
         return
     group = open_for_writing(path)
     for name in dirty:
-        array = group[name].with_config({"write_empty_chunks": True})
+        array = row_array(group, name)
         rows, per_chunk = members[name]["shape"][0], array.chunks[0]
         end = min(-(-rows // per_chunk) * per_chunk, array.shape[0])
         if rows < end:

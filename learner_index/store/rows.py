@@ -10,6 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
+from learner_index.errors import StoreDamagedError
 from learner_index.store.commit import ROOT, commit, is_array, members_of, read_root, sync_members
 from learner_index.store.layout import (
     INDEX,
@@ -83,7 +84,7 @@ def _create_rows(group: zarr.Group, array: RowArray, shape: tuple[int, ...]) -> 
 
 
 def _write_axes(group: zarr.Group, width: int) -> None:
-    """AnnData's remaining elements: `var` names the embedding's values u0, u1, …"""
+    """AnnData's remaining elements: `var` names the embedding's values u0, u1 and so on."""
     var = group.create_group("var", attributes=frame_attributes("value", []))
     names = np.array([f"u{i}" for i in range(width)], dtype=object)
     array = var.create_array(
@@ -140,7 +141,7 @@ def append_rows(
     first = int(members["X"]["shape"][0])
     group = open_for_writing(path)
     for name, values in _row_values(members, embeddings, obs):
-        array = group[name].with_config({"write_empty_chunks": True})
+        array = row_array(group, name)
         array.resize((first + len(values), *array.shape[1:]))
         step(f"append: {name} grown")
         array[first:] = values
@@ -148,6 +149,14 @@ def append_rows(
     sync_members(path, row_paths(members), first)
     step("append: flushed")
     commit(path, root["attributes"], list(members), scratch, step)
+
+
+def row_array(group: zarr.Group, name: str) -> "zarr.Array[Any]":
+    """An array that writes chunks of zeros too: a chunk that is missing always means loss."""
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise StoreDamagedError(f"{name} is a group where an array belongs: run `verify`")
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _row_values(

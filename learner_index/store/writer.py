@@ -138,7 +138,8 @@ class StoreWriter:
         width = int(members_of(read_root(self.path))["X"]["shape"][1])
         if embeddings.shape != (len(obs), width):
             raise StoreFormatError(
-                f"embeddings of shape {embeddings.shape} do not fit {len(obs)} rows of width {width}"
+                f"embeddings of shape {embeddings.shape} do not fit {len(obs)} rows "
+                f"of width {width}"
             )
         if not np.isfinite(embeddings).all():
             raise StoreFormatError("embeddings must be finite: leave out the scans that are not")
