@@ -1,0 +1,102 @@
+"""What a column's texts are: words, numbers or flags; and what counts as missing."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learner_index.data.problems import words
+
+Kind = Literal["text", "number", "flag"]
+
+REQUIRED = ("scan_id", "patient_id", "path")
+TEXT_COLUMNS = words("scan_id patient_id path view visit modality site split treatment event")
+NUMBER_COLUMNS = frozenset(("day", "health_score", "event_day", "last_seen_day"))
+FLAG_COLUMNS = frozenset(("rescan",))
+UNDERSTOOD = TEXT_COLUMNS | NUMBER_COLUMNS | FLAG_COLUMNS | {"date", "response"}
+
+MISSING = frozenset(("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None"))
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_TRUTH = frozenset(("true", "false"))
+_NUMBER_CHARACTERS = frozenset("0123456789+-.eE")
+_CODE = re.compile(r"^[+-]?(?:0[0-9]|[0-9]{16,}$)", re.MULTILINE)
+
+Texts = Sequence[str | None]
+
+
+def cleaned(cells: Sequence[str]) -> list[str | None]:
+    """Texts without surrounding blanks; None where the cell is empty or says so."""
+    return [None if (text := cell.strip()) in MISSING else text for cell in cells]
+
+
+def kind_of(name: str, texts: Texts) -> Kind:
+    """The kind of a column, by its name where the name is understood, else by its values."""
+    if name in TEXT_COLUMNS:
+        return "text"
+    if name in NUMBER_COLUMNS:
+        return "number"
+    return "flag" if name in FLAG_COLUMNS else inferred_kind(texts)
+
+
+def inferred_kind(texts: Texts) -> Kind:
+    """Flag when every value is true or false, number when every value is one, else text.
+
+    Codes stay text: a leading zero (007), or an integer of more than 15 digits, which a float
+    would alter. A column without values is a number column.
+    """
+    values = [text for text in texts if text is not None]
+    if not values:
+        return "number"
+    if values[0].lower() in _TRUTH and {value.lower() for value in set(values)} <= _TRUTH:
+        return "flag"
+    return "text" if _floats(values) is None or _CODE.search("\n".join(values)) else "number"
+
+
+def _floats(values: Sequence[str]) -> list[float] | None:
+    """Finite floats, or None when any value is something else."""
+    if not _NUMBER_CHARACTERS.issuperset("".join(values)):
+        return None  # neither words, nor inf, nor Python's 1_000
+    try:
+        numbers = list(map(float, values))
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def numbers_of(texts: Texts) -> tuple[NDArray[np.float64], list[int]]:
+    """(n,) floats, NaN where missing or unreadable, and the positions that are unreadable."""
+    present = [row for row, text in enumerate(texts) if text is not None]
+    values = [text for text in texts if text is not None]
+    numbers = np.full(len(texts), np.nan)
+    floats = _floats(values)
+    if floats is not None:
+        numbers[present] = floats
+        return numbers, []
+    bad = []
+    for row, value in zip(present, values, strict=True):
+        one = _floats([value])
+        if one is None:
+            bad.append(row)
+        else:
+            numbers[row] = one[0]
+    return numbers, bad
+
+
+def flags_of(texts: Texts) -> tuple[list[bool | None], list[int]]:
+    """(n,) flags from true/false, yes/no or 1/0, None where missing, and unreadable positions."""
+    lowered = [None if text is None else text.lower() for text in texts]
+    bad = [row for row, text in enumerate(lowered) if text is not None and text not in _FLAGS]
+    return [None if text is None else _FLAGS.get(text) for text in lowered], bad
+
+
+def as_array(values: Sequence[Any] | NDArray[np.float64], kind: Kind) -> Any:
+    """Values in the pandas type of their kind: "string", float64 or "boolean"."""
+    if kind == "number":
+        return np.asarray(values, dtype=np.float64) + 0.0  # no negative zero
+    if kind == "flag":
+        return pd.array(list(values), dtype="boolean")
+    return pd.array(list(values), dtype="string")

@@ -1,0 +1,67 @@
+"""Checks of who is who: scan ids, patient ids, and patients that appear in two splits."""
+
+import re
+from collections.abc import Sequence
+
+from learner_index.data.columns import Texts
+from learner_index.data.problems import ProblemList, groups_of, listed
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]")
+
+
+def check_ids(name: str, cells: Sequence[str], texts: Texts, problems: ProblemList) -> None:
+    """Reports ids that are missing, hold control characters, or had blanks around them."""
+    missing = [row for row, text in enumerate(texts) if text is None]
+    for row in missing:
+        problems.error([row], f"no {name}: fill it in")
+    for row in rows_with_control_characters(texts):
+        problems.error([row], f"{name} {texts[row]!r} has a control character: take it out")
+    for row, cell in enumerate(cells):
+        text = texts[row]
+        if text is not None and len(text) != len(cell):
+            problems.note([row], f"blanks around {name} {text!r} were left out")
+
+
+def rows_with_control_characters(texts: Texts) -> list[int]:
+    """Positions of texts with characters that no terminal shows."""
+    if not _CONTROL.search("".join(text for text in texts if text is not None)):
+        return []
+    return [row for row, text in enumerate(texts) if text is not None and _CONTROL.search(text)]
+
+
+def check_unique(scan_ids: Texts, problems: ProblemList) -> None:
+    """Reports each scan id that more than one row has."""
+    if len(set(scan_ids)) == len(scan_ids):
+        return
+    for scan_id, rows in groups_of(scan_ids).items():
+        if len(rows) > 1:
+            problems.error(rows, f"scan_id {scan_id!r} is given to {len(rows)} rows: rename one")
+
+
+def check_patient_variants(patient_ids: Texts, problems: ProblemList) -> None:
+    """Reports patient ids that differ only in case or blanks, since they may be one person."""
+    first = {text: row for row, text in reversed(list(enumerate(patient_ids))) if text is not None}
+    ids = sorted(first, key=lambda text: first[text])
+    for rows in groups_of(["".join(text.casefold().split()) for text in ids]).values():
+        if len(rows) > 1:
+            names = [ids[row] for row in rows]
+            problems.note(
+                [first[name] for name in names],
+                f"patient ids {listed(names)} differ only in case or blanks: "
+                "write them alike if they are one patient",
+            )
+
+
+def check_splits(patient_ids: Texts, splits: Texts, problems: ProblemList) -> None:
+    """Reports patients whose scans are in more than one split."""
+    first: dict[str, dict[str, int]] = {}
+    for row, (patient, split) in enumerate(zip(patient_ids, splits, strict=True)):
+        if patient is not None and split is not None:
+            first.setdefault(patient, {}).setdefault(split, row)
+    for patient, rows in first.items():
+        if len(rows) > 1:
+            problems.error(
+                list(rows.values()),
+                f"patient {patient!r} is in splits {listed(rows)}: "
+                "put all scans of a patient into one",
+            )
