@@ -45,7 +45,11 @@ def check_inside(folder: Path, real: Sequence[str], texts: Texts, problems: Prob
     top = os.path.realpath(folder)
     start = top.rstrip("/") + "/"
     for row, path in enumerate(real):
-        if not path.startswith(start) and path != top:
+        if texts[row] is None:
+            continue
+        if path == top:
+            problems.error([row], f"path {texts[row]!r} is the manifest's own folder")
+        elif not path.startswith(start):
             problems.error(
                 [row],
                 f"path {texts[row]!r} leaves the manifest's folder: "
