@@ -1,0 +1,180 @@
+"""Who may be a hit: conditions, likenesses, as-of days, the query's own patient, its views."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_index.config import SimilarOptions
+from learner_index.errors import QueryError
+from learner_index.search.filters import Condition, column_kinds, fulfils, parse_where
+from learner_index.search.matching import Match, parse_match, relate
+from learner_index.search.query import Query
+from learner_index.search.reference import balanced_mean, fingerprint
+from learner_index.search.table import SearchTable
+
+# Columns that tell what came later; as of a day they are neither shown nor filtered by.
+OUTCOMES = ("response", "event", "event_day", "last_seen_day")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """What all queries of one call share.
+
+    Attributes:
+        options: as asked.
+        rows: (n,) True for rows that fulfil the as-of day and every condition.
+        counts: rows left after each step, with the step's name.
+        matches: likenesses to each query's patient.
+        center: (e,) what "centered" subtracts.
+        fingerprint: of the reference; "" when none is used.
+        notes: what a reader of any of the answers should know.
+    """
+
+    options: SimilarOptions
+    rows: NDArray[np.bool_]
+    counts: tuple[tuple[str, int], ...]
+    matches: tuple[Match, ...]
+    center: NDArray[np.float64]
+    fingerprint: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eligible:
+    """The rows that one query may find.
+
+    Attributes:
+        positions: (n,) by position, True where eligible.
+        n_scans: how many.
+        n_patients: patients they belong to.
+        notes: why nothing is eligible.
+    """
+
+    positions: NDArray[np.bool_]
+    n_scans: int
+    n_patients: int
+    notes: tuple[str, ...]
+
+
+def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
+    """Read and apply everything in the options that does not depend on the query.
+
+    Raises:
+        QueryError: a condition or day that these data cannot answer, or no reference to centre on.
+    """
+    kinds = table.once(("kinds",), lambda: column_kinds(table.obs))
+    conditions = [parse_where(text, kinds) for text in options.where]
+    matches = tuple(parse_match(text, kinds) for text in options.match)
+    rows, notes = _visible(table, options.as_of)
+    first = "scans" if options.as_of is None else f"scans until day {options.as_of:g}"
+    counts = [(first, int(rows.sum()))]
+    if options.as_of is not None:
+        _refuse_outcomes([*conditions, *matches])
+    for condition in conditions:
+        rows = rows & fulfils(table, condition)
+        counts.append((condition.text, int(rows.sum())))
+    center, name = _center(table, options)
+    return Rules(options, rows, tuple(counts), matches, center, name, notes)
+
+
+def find_eligible(
+    table: SearchTable, query: Query, rules: Rules, spans: Iterable[tuple[int, int]]
+) -> Eligible:
+    """Apply what depends on the query: likenesses, its own patient, its views.
+
+    Args:
+        table: what is searched.
+        query: already cut to its days.
+        rules: what is the same for every query.
+        spans: positions of the views and modalities it is compared with.
+
+    Raises:
+        QueryError: a likeness that the query's patient does not settle.
+    """
+    rows, counts = rules.rows, list(rules.counts)
+    for match in rules.matches:
+        condition = relate(table, match, query.rows)
+        rows = rows & fulfils(table, condition)
+        counts.append((condition.text, int(np.count_nonzero(rows))))
+    if query.patient_id is not None and not rules.options.include_self:
+        rows = rows & (table.patients.of_row != table.patients.number(query.patient_id))
+        counts.append(("other patients", int(np.count_nonzero(rows))))
+    positions = np.zeros(len(table), bool)
+    for start, stop in spans:
+        positions[start:stop] = rows[table.layout.order[start:stop]]
+    n_scans = int(np.count_nonzero(positions))
+    counts.append(("same view and modality", n_scans))
+    notes = () if n_scans else (_why_none(counts),)
+    return Eligible(positions, n_scans, _n_patients(table, positions), notes)
+
+
+def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Rows that were there on a day, and what to say about it."""
+    if as_of is None:
+        return np.ones(len(table), bool), ()
+    if table.clock != "cohort":
+        raise QueryError(
+            "--as-of needs days that can be compared between patients, and this store counts "
+            "each patient's own (clock 'patient'): cut the query with --until-day"
+        )
+    if not np.isfinite(as_of):
+        raise QueryError(f"--as-of is {as_of!r}: give a day")
+    notes = [f"scans after day {as_of:g} are hidden, and so are columns that tell what came later"]
+    undated = int(np.isnan(table.days).sum())
+    if undated:
+        notes.append(f"{undated} scans without a day are hidden too")
+    return table.days <= as_of, tuple(notes)
+
+
+def _refuse_outcomes(asked: Iterable[Condition | Match]) -> None:
+    for condition in asked:
+        if condition.column in OUTCOMES:
+            raise QueryError(
+                f"{condition.text!r} asks what came later, which --as-of hides: "
+                "leave one of the two out"
+            )
+
+
+def _center(table: SearchTable, options: SimilarOptions) -> tuple[NDArray[np.float64], str]:
+    """What is subtracted, and the name of the reference it comes from."""
+    if options.metric != "centered":
+        return np.zeros(table.width), ""
+    if table.reference is None:
+        raise QueryError(
+            "no reference to centre on: run refit, or choose --metric cosine or euclidean"
+        )
+    if options.as_of is None:
+        return table.reference.mean, table.reference.fingerprint
+    as_of = options.as_of
+    return table.once(("center", as_of), lambda: _refit(table, as_of))
+
+
+def _refit(table: SearchTable, as_of: float) -> tuple[NDArray[np.float64], str]:
+    """The reference's mean over its patients' scans until a day, named as such."""
+    known = () if table.reference is None else table.reference.patients
+    numbers = [table.patients.number(patient) for patient in known]
+    rows = np.flatnonzero(np.isin(table.patients.of_row, numbers) & (table.days <= as_of))
+    if len(rows) == 0:
+        raise QueryError(
+            f"no scan of the reference's {len(known)} patients until day {as_of:g}: "
+            "choose a later day, or --metric cosine"
+        )
+    mean = balanced_mean(table.embeddings, rows, table.patients.of_row[rows])
+    names = sorted(str(table.patients.values[i]) for i in set(table.patients.of_row[rows]))
+    return mean, f"{fingerprint(mean, {}, tuple(names), len(rows))}, refitted as of day {as_of:g}"
+
+
+def _n_patients(table: SearchTable, positions: NDArray[np.bool_]) -> int:
+    """Number of different patients at some positions."""
+    patients, count = table.groups_by_position("patient")
+    seen = np.zeros(count, bool)
+    seen[patients[positions]] = True
+    return int(np.count_nonzero(seen))
+
+
+def _why_none(counts: list[tuple[str, int]]) -> str:
+    """How many scans were left after each step."""
+    steps = ", ".join(f"{count} after {step}" for step, count in counts[1:])
+    return f"nothing is eligible: {counts[0][1]} {counts[0][0]}, {steps}"

@@ -1,0 +1,180 @@
+"""The search itself: from a query and its options to the patients who look most alike."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from learner_index.config import SimilarOptions
+from learner_index.data.records import Hits
+from learner_index.errors import QueryError
+from learner_index.search.choose import choose_index
+from learner_index.search.eligible import OUTCOMES, Eligible, Rules, find_eligible, read_rules
+from learner_index.search.hits import make_hits
+from learner_index.search.index import Found, Part, Task
+from learner_index.search.metrics import Prepared
+from learner_index.search.query import Query, cut
+from learner_index.search.rank import Meeting, rank
+from learner_index.search.table import SearchTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """A query with everything decided but the products."""
+
+    query: Query
+    eligible: Eligible
+    meetings: tuple[Meeting, ...]
+    notes: tuple[str, ...]
+
+
+def similar(table: SearchTable, query: Query, options: SimilarOptions | None = None) -> Hits:
+    """The patients, visits or scans most like the query.
+
+    Exact: filters act before the ranking, and rounding never hides a hit. Equal similarities are
+    ranked in the order of rows.
+
+    Args:
+        table: what is searched.
+        query: what is looked for.
+        options: how; the defaults when None.
+
+    Returns:
+        At most k hits, fewer only when fewer are eligible or near enough.
+
+    Raises:
+        QueryError: an option does not fit the query or the table.
+    """
+    return similar_many(table, [query], options)[0]
+
+
+def similar_many(
+    table: SearchTable, queries: Sequence[Query], options: SimilarOptions | None = None
+) -> list[Hits]:
+    """The same as `similar` for each of many queries, in one matrix product where possible.
+
+    `elapsed_ms` of each answer is its share of the whole.
+    """
+    started = time.perf_counter()
+    options = options or SimilarOptions()
+    _check(options)
+    rules = read_rules(table, options)
+    plans = [_plan(table, query, rules) for query in queries]
+    prepared = table.prepared(options.metric, rules.center)
+    found = _search(table, prepared, plans, options)
+    answers = [
+        _answer(table, prepared, plan, rules, some) for plan, some in zip(plans, found, strict=True)
+    ]
+    elapsed_ms = (time.perf_counter() - started) * 1000 / max(1, len(queries))
+    return [Hits(**answer, elapsed_ms=elapsed_ms) for answer in answers]
+
+
+def _check(options: SimilarOptions) -> None:
+    if isinstance(options.k, bool) or not isinstance(options.k, int) or options.k < 1:
+        raise QueryError(f"k is {options.k!r}: ask for at least 1 hit")
+    if options.level not in ("scan", "visit", "patient"):
+        raise QueryError(f"no level {options.level!r}: choose scan, visit or patient")
+    if options.metric not in ("centered", "cosine", "euclidean"):
+        raise QueryError(f"no metric {options.metric!r}: choose centered, cosine or euclidean")
+    if options.max_distance is not None and not options.max_distance >= 0:
+        raise QueryError(f"max distance is {options.max_distance!r}: give a number from 0")
+
+
+def _plan(table: SearchTable, query: Query, rules: Rules) -> _Plan:
+    """Cut the query, find who is eligible and which vectors meet which rows."""
+    options = rules.options
+    if options.until_day is not None:
+        query = cut(table, query, options.until_day)
+    if options.as_of is not None:
+        query = _cut_as_of(table, query, options.as_of)
+    meetings = _meetings(table, query, options.any_view)
+    eligible = find_eligible(table, query, rules, [span for m in meetings for span in m.spans])
+    return _Plan(query, eligible, meetings, _query_notes(table, query, options))
+
+
+def _cut_as_of(table: SearchTable, query: Query, as_of: float) -> Query:
+    """The query without what was not there yet."""
+    if query.is_stored:
+        return cut(table, query, as_of)
+    return query.keep(table.days[query.rows] <= as_of)
+
+
+def _meetings(table: SearchTable, query: Query, any_view: bool) -> tuple[Meeting, ...]:
+    """Query vectors by the rows they are compared with: those of the same view and modality."""
+    together: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    for number, (view, modality) in enumerate(zip(query.views, query.modalities, strict=True)):
+        strata = table.strata_of(view, modality, is_open=not query.is_stored, any_view=any_view)
+        together.setdefault(table.layout.spans(strata), []).append(number)
+    return tuple(Meeting(np.array(numbers), spans) for spans, numbers in together.items())
+
+
+def _query_notes(table: SearchTable, query: Query, options: SimilarOptions) -> tuple[str, ...]:
+    notes = []
+    if query.patient_id is None and not options.include_self:
+        notes.append("the query's patient is unknown: scans of that patient are not left out")
+    for what, values in (("view", query.views), ("modality", query.modalities)):
+        is_unknown = not query.is_stored and None in values and len(table.codes(what).values) > 0
+        if is_unknown and not options.any_view:
+            notes.append(f"the query's {what} is unknown: it is compared with every {what}")
+    return tuple(notes)
+
+
+def _search(
+    table: SearchTable, prepared: Prepared, plans: Sequence[_Plan], options: SimilarOptions
+) -> list[Found]:
+    """Contenders of each plan, from one backend."""
+    work = sum(plan.eligible.n_scans * len(plan.query.vectors) for plan in plans)
+    index = choose_index(table, prepared, options.backend, work)
+    tasks = [_task(table, prepared, plan, options) for plan in plans]
+    busy = [task for task, plan in zip(tasks, plans, strict=True) if plan.eligible.n_scans]
+    found = iter(index.candidates(busy))
+    nothing = Found(np.empty(0, np.int64), index.name)
+    return [next(found) if plan.eligible.n_scans else nothing for plan in plans]
+
+
+def _task(table: SearchTable, prepared: Prepared, plan: _Plan, options: SimilarOptions) -> Task:
+    vectors = prepared.query(plan.query.vectors)
+    groups, n_groups = table.groups_by_position(options.level)
+    parts = tuple(Part(vectors[meeting.vectors], meeting.spans) for meeting in plan.meetings)
+    slack = prepared.slack(vectors)
+    return Task(parts, plan.eligible.positions, groups, n_groups, options.k, slack)
+
+
+def _answer(
+    table: SearchTable, prepared: Prepared, plan: _Plan, rules: Rules, found: Found
+) -> dict[str, Any]:
+    """Everything of `Hits` but the time."""
+    options = rules.options
+    groups, _ = table.groups(options.level)
+    ranked = rank(table, prepared, plan.query, plan.meetings, found.positions, groups, options.k)
+    hidden = OUTCOMES if options.as_of is not None else ()
+    hits = make_hits(table, prepared, plan.query, ranked, hidden)
+    near, notes = _near(hits, options.max_distance)
+    return {
+        "query": _asked(plan.query, options),
+        "hits": near,
+        "exact": True,
+        "backend": found.backend,
+        "reference": rules.fingerprint,
+        "n_eligible": plan.eligible.n_scans,
+        "n_eligible_patients": plan.eligible.n_patients,
+        "n_scanned": plan.eligible.n_scans,
+        "notes": rules.notes + plan.notes + plan.eligible.notes + notes,
+    }
+
+
+def _near(hits: tuple[Any, ...], max_distance: float | None) -> tuple[tuple[Any, ...], Any]:
+    """The hits near enough, and a note when some are not."""
+    near = tuple(hit for hit in hits if max_distance is None or hit.distance <= max_distance)
+    if len(near) == len(hits):
+        return near, ()
+    return near, (f"hits further than {max_distance:g} are left out",)
+
+
+def _asked(query: Query, options: SimilarOptions) -> dict[str, Any]:
+    """What was asked, JSON-ready; the backend is no part of the question."""
+    settings = {name: value for name, value in asdict(options).items() if name != "backend"}
+    settings["where"], settings["match"] = list(options.where), list(options.match)
+    return {"kind": query.kind, **query.description, "n_scans": len(query.vectors), **settings}
