@@ -115,10 +115,16 @@ def _query_notes(table: SearchTable, query: Query, options: SimilarOptions) -> t
     if query.patient_id is None and not options.include_self:
         notes.append("the query's patient is unknown: scans of that patient are not left out")
     for what, values in (("view", query.views), ("modality", query.modalities)):
-        is_unknown = not query.is_stored and None in values and len(table.codes(what).values) > 0
-        if is_unknown and not options.any_view:
+        is_unknown = not query.is_stored and None in values and not options.any_view
+        if is_unknown and _has_values(table, what, options.as_of):
             notes.append(f"the query's {what} is unknown: it is compared with every {what}")
     return tuple(notes)
+
+
+def _has_values(table: SearchTable, column: str, as_of: float | None) -> bool:
+    """Whether a text column says anything, as of a day."""
+    present = table.codes(column).of_row >= 0
+    return bool(np.any(present if as_of is None else present & (table.days <= as_of)))
 
 
 def _search(

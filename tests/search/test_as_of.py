@@ -29,9 +29,8 @@ def with_later_rows(lab, x, obs, seed):
     more["patient_id"] = more["patient_id"].where(rng.random(len(more)) < 0.7, "NEW")
     both = pd.concat([obs, more], ignore_index=True)
     # rows are shuffled together, each cohort keeping its own order
-    order = np.argsort(
-        np.concatenate([np.sort(rng.random(len(x))), np.sort(rng.random(len(more)))])
-    )
+    places = [np.sort(rng.random(len(some))) for some in (x, more)]
+    order = np.argsort(np.concatenate(places))
     return np.vstack([x, more_x])[order], both.iloc[order].reset_index(drop=True)
 
 
@@ -108,7 +107,7 @@ def test_refuses_the_patient_clock(lab):
     """Days of two patients that cannot be compared refuse --as-of and name --until-day."""
     table = lab.table(*lab.cohort(0), clock="patient")
 
-    with pytest.raises(QueryError, match="clock 'patient'.*--until-day"):
+    with pytest.raises(QueryError, match=r"clock 'patient'.*--until-day"):
         similar(table, scan_query(table, "S0"), SimilarOptions(as_of=7))
 
 
