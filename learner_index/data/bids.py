@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from learner_index.data.bids_tables import BidsTables, read_bids_tables
+from learner_index.data.privacy import identifying_header
 from learner_index.data.problems import listed
 from learner_index.data.suggest import close_names
 from learner_index.data.writing import (
@@ -106,11 +107,8 @@ def _entities(relative: str) -> dict[str, str] | None:
     visit = f"ses-{session}" if session else ""
     if folders[:-1] != [patient, *([visit] if visit else [])]:
         return None
-    named = {f"bids_{key}" if key in _TAKEN else key: value for key, value in pairs.items()}
-    return {"patient_id": patient, "visit": visit, "modality": match["suffix"], **named}
-
-
-_TAKEN = frozenset(("day", "date", "view", "split", "site", "path", "index", "rank"))
+    named = {key: value for key, value in pairs.items() if not identifying_header(key)}
+    return {**named, "patient_id": patient, "visit": visit, "modality": match["suffix"]}
 
 
 def _rows(

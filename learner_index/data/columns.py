@@ -98,5 +98,6 @@ def as_array(values: Sequence[Any] | NDArray[np.float64], kind: Kind) -> Any:
     if kind == "number":
         return np.asarray(values, dtype=np.float64) + 0.0  # no negative zero
     if kind == "flag":
-        return pd.array(list(values), dtype="boolean")
+        missing = np.asarray([value is None for value in values], dtype=bool)
+        return pd.arrays.BooleanArray(np.asarray(values, dtype=object) == True, missing)  # noqa: E712
     return pd.array(list(values), dtype="string")

@@ -136,7 +136,9 @@ def _entries(content: Any) -> dict[str, tuple[str, str]]:
     """The cache's entries; a ValueError for anything that is not one."""
     if content["version"] != 1:
         raise ValueError("another version")
-    entries = {scan_id: (stamp, found) for scan_id, (stamp, found) in content["hashes"].items()}
+    entries = {
+        scan_id: (stamp, found) for scan_id, (stamp, found) in dict(content["hashes"]).items()
+    }
     if not all(isinstance(text, str) for pair in entries.values() for text in pair):
         raise ValueError("not hashes")
     return entries

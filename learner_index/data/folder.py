@@ -71,34 +71,44 @@ def _rows(
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Rows in natural order of their paths, and the paths that do not fit."""
     prefix, own = relative_to_output(folder, output), output.absolute()
-    rows, unmatched = [], []
+    found, unmatched = [], []
     for relative in sorted(_candidates(folder, pattern), key=natural_key):
         values = pattern.match(relative)
         if values is not None:
-            rows.append(_row(relative, values, prefix))
+            found.append((relative, values))
         elif (folder / relative).absolute() != own:
             unmatched.append(relative)
-    return rows, unmatched
+    dates = {
+        text: _date(text, relative) for relative, values in found if (text := values.get("date"))
+    }
+    return [_row(relative, values, dates, prefix) for relative, values in found], unmatched
 
 
-def _row(relative: str, values: dict[str, str], prefix: str) -> dict[str, str]:
+def _row(
+    relative: str, values: dict[str, str], dates: dict[str, date], prefix: str
+) -> dict[str, str]:
     if "day" in values and numbers_of([values["day"]])[1]:
         raise ManifestError(
             f"day {values['day']!r} in {relative!r} is no number: use {{visit}} for labels"
         )
-    if "date" in values:
-        values["date"] = _date(values["date"], relative)
     scan_id = values.get("scan_id") or _without_suffix(relative).replace("/", "_")
-    return values | {"scan_id": scan_id, "path": prefix + relative}
+    row = values | {"scan_id": scan_id, "path": prefix + relative}
+    text = values.get("date")
+    if text:
+        row["date"] = dates[text].isoformat()
+        if "scan_id" not in values:  # stores keep ids, and no dates
+            day = (dates[text] - min(dates.values())).days
+            row["scan_id"] = scan_id.replace(text, f"day{day}")
+    return row
 
 
-def _date(text: str, relative: str) -> str:
-    """A date as YYYY-MM-DD, from that or from YYYYMMDD."""
+def _date(text: str, relative: str) -> date:
+    """The date of YYYY-MM-DD or YYYYMMDD."""
     iso = f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdecimal() else text
-    found: date | None = iso_date(iso)
+    found = iso_date(iso)
     if found is None:
         raise ManifestError(f"the date in {relative!r} is neither YYYY-MM-DD nor YYYYMMDD")
-    return found.isoformat()
+    return found
 
 
 def _without_suffix(relative: str) -> str:

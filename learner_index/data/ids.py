@@ -7,6 +7,10 @@ from learner_index.data.columns import Texts
 from learner_index.data.problems import ProblemList, groups_of, listed
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]")
+_DATED = re.compile(
+    r"(?<![0-9])(?:19|20)[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])"
+)
+_SAMPLE = 2000
 
 
 def check_ids(name: str, cells: Sequence[str], texts: Texts, problems: ProblemList) -> None:
@@ -16,8 +20,7 @@ def check_ids(name: str, cells: Sequence[str], texts: Texts, problems: ProblemLi
         problems.error([row], f"no {name}: fill it in")
     for row in rows_with_control_characters(texts):
         problems.error([row], f"{name} {texts[row]!r} has a control character: take it out")
-    for row, cell in enumerate(cells):
-        text = texts[row]
+    for row, (cell, text) in enumerate(zip(cells, texts, strict=True)):
         if text is not None and len(text) != len(cell):
             problems.note([row], f"blanks around {name} {text!r} were left out")
 
@@ -40,16 +43,23 @@ def check_unique(scan_ids: Texts, problems: ProblemList) -> None:
 
 def check_patient_variants(patient_ids: Texts, problems: ProblemList) -> None:
     """Reports patient ids that differ only in case or blanks, since they may be one person."""
-    first = {text: row for row, text in reversed(list(enumerate(patient_ids))) if text is not None}
-    ids = sorted(first, key=lambda text: first[text])
-    for rows in groups_of(["".join(text.casefold().split()) for text in ids]).values():
-        if len(rows) > 1:
-            names = [ids[row] for row in rows]
+    ids = {text for text in patient_ids if text is not None}
+    if len({_alike(text) for text in ids}) == len(ids):
+        return
+    for rows in groups_of(
+        [None if text is None else _alike(text) for text in patient_ids]
+    ).values():
+        first = {patient_ids[row]: row for row in reversed(rows)}
+        if len(first) > 1:
             problems.note(
-                [first[name] for name in names],
-                f"patient ids {listed(names)} differ only in case or blanks: "
+                sorted(first.values()),
+                f"patient ids {listed(sorted(map(str, first)))} differ only in case or blanks: "
                 "write them alike if they are one patient",
             )
+
+
+def _alike(text: str) -> str:
+    return "".join(text.casefold().split())
 
 
 def check_splits(patient_ids: Texts, splits: Texts, problems: ProblemList) -> None:
@@ -65,3 +75,10 @@ def check_splits(patient_ids: Texts, splits: Texts, problems: ProblemList) -> No
                 f"patient {patient!r} is in splits {listed(rows)}: "
                 "put all scans of a patient into one",
             )
+
+
+def check_dates_in_ids(name: str, texts: Texts, problems: ProblemList) -> None:
+    """Reports ids most of which seem to carry a calendar date, which a store would keep."""
+    ids = sorted({text for text in texts if text is not None})[:_SAMPLE]
+    if ids and 2 * sum(_DATED.search(text) is not None for text in ids) > len(ids):
+        problems.note([], f"{name} seems to carry calendar dates, which stores keep: rename them")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from learner_index.config import Clock, ManifestOptions
 from learner_index.data.columns import REQUIRED, UNDERSTOOD, Kind, Texts, cleaned
 from learner_index.data.ids import (
+    check_dates_in_ids,
     check_ids,
     check_patient_variants,
     check_splits,
@@ -128,6 +129,8 @@ def _manifest(
     table = columns.table()
     score = _score_rule(columns, options)
     check_unique(texts["scan_id"], problems)
+    for name in ("scan_id", "patient_id", "visit"):
+        check_dates_in_ids(name, texts.get(name, []), problems)
     check_patient_variants(texts["patient_id"], problems)
     check_splits(texts["patient_id"], texts.get("split", [None] * len(table)), problems)
     paths = _checked_paths(folder, texts, options, problems)

@@ -34,6 +34,8 @@ def absolute_paths(folder: Path, texts: Texts, problems: ProblemList) -> tuple[P
             problems.error([row], "no path: fill it in")
     for row in sorted(unusable):
         problems.error([row], f"path {texts[row]!r} has a control character: rename the file")
+    if not unusable and None not in texts:
+        return tuple(map(folder.__truediv__, map(str, texts)))
     return tuple(
         folder if text is None or row in unusable else folder / text
         for row, text in enumerate(texts)

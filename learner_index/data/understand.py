@@ -1,10 +1,11 @@
 """Turns a raw table's texts into typed columns, reporting each value that cannot be taken."""
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from learner_index.config import ManifestOptions
@@ -90,7 +91,7 @@ def _add(
     if kind == "number":
         values, bad = numbers_of(texts)
     elif kind == "flag":
-        values, bad = _flags(name, texts)
+        values, bad = flags_of(texts)
     for row in bad:
         problems.error([row], f"{name} {_unreadable(kind, texts[row] or '')}")
     if not is_score or name != "health_score":
@@ -99,15 +100,12 @@ def _add(
         columns.add("health_score", turned(values, options.score_direction), "number")
 
 
-def _flags(name: str, texts: Texts) -> tuple[list[bool | None], list[int]]:
-    return flags_of(texts)
-
-
 def _unreadable(kind: Kind, text: str) -> str:
     if kind == "flag":
         return f"{text!r} is neither true nor false"
-    if text.lower().lstrip("+-") in ("inf", "infinity", "nan") or "e" in text.lower():
-        return f"{text!r} is not a finite number: leave it empty if it is unknown"
+    with suppress(ValueError):
+        if not math.isfinite(float(text)):
+            return f"{text!r} is not a finite number: leave it empty if it is unknown"
     return f"{text!r} is no number: write digits with a point, or leave it empty"
 
 
@@ -146,8 +144,3 @@ def check_column_options(
         meant = known.get(squashed(name))
         if meant is not None and meant not in names and name != options.score_column:
             problems.note([], f"column {name!r} is not understood as {meant!r}: rename it if it is")
-
-
-def missing_counts(table: pd.DataFrame) -> dict[str, int]:
-    """Number of missing values of each column."""
-    return {str(name): int(np.sum(table[name].isna())) for name in table.columns}

@@ -16,9 +16,9 @@ def visit_codes(table: pd.DataFrame) -> NDArray[np.int64]:
     has_label = labels >= 0
     within = np.where(has_label, labels, days)
     known = (patients >= 0) & (within >= 0)
-    keys = pd.MultiIndex.from_arrays([patients[known], has_label[known], within[known]])
+    keys = (2 * patients + has_label) * (within.max(initial=0) + 1) + within
     codes = np.full(len(table), -1, dtype=np.int64)
-    codes[known] = pd.factorize(keys)[0]
+    codes[known] = pd.factorize(keys[known])[0]
     return codes
 
 
