@@ -15,7 +15,7 @@ from learner_index.errors import StoreFormatError
 
 LAYOUT = 1
 CHUNK_BYTES = 4 << 20
-COLUMN_ROWS = 65_536
+COLUMN_ROWS = 16_384
 INDEX = "scan_id"
 PLAIN_TEXT = frozenset({INDEX, "patient_id", "content_hash", "encoder_role"})
 """Text columns that are never missing; they need no mask."""
@@ -71,8 +71,11 @@ def column_arrays(name: str, kind: str) -> list[RowArray]:
     Raises:
         StoreFormatError: the name cannot be a path in a Zarr group.
     """
-    if not name or "/" in name or "\\" in name or name.startswith((".", "__")):
-        raise StoreFormatError(f"'{name}' cannot be a column of a store: rename it in the manifest")
+    is_path = name.isprintable() and len(name.encode("utf-8", "replace")) <= 200
+    if not is_path or not name or set("/\\") & set(name) or name.startswith((".", "__")):
+        raise StoreFormatError(f"{name!r} cannot be a column of a store: rename it in the manifest")
+    if name in ("zarr.json", "_index"):
+        raise StoreFormatError(f"'{name}' means something else in a store: rename that column")
     path = f"obs/{name}"
     if name in PLAIN_TEXT:
         return [RowArray(path, "string", _TEXT, COLUMN_ROWS)]
@@ -87,13 +90,20 @@ def column_arrays(name: str, kind: str) -> list[RowArray]:
 def encode_column(name: str, kind: str, values: "pd.Series[Any]") -> list[NDArray[Any]]:
     """A column's values as the arrays of `column_arrays`, each (n,)."""
     if name in PLAIN_TEXT:
-        return [values.to_numpy(dtype=object)]
+        return [_text(values)]
     if kind == "number":
         return [values.to_numpy(dtype=np.float64, na_value=np.nan)]
     mask = values.isna().to_numpy(dtype=bool)
     if kind == "flag":
-        return [values.fillna(value=False).to_numpy(dtype=bool), mask]
-    return [values.fillna("").to_numpy(dtype=object), mask]
+        return [values.astype("boolean").to_numpy(dtype=bool, na_value=False), mask]
+    return [_text(values), mask]
+
+
+def _text(values: "pd.Series[Any]") -> NDArray[Any]:
+    """Text as Python strings, "" where missing; what UTF-8 cannot hold raises ValueError."""
+    text: NDArray[Any] = values.astype("string").fillna("").to_numpy(dtype=object)
+    "".join(text).encode()
+    return text
 
 
 def decode_column(name: str, kind: str, arrays: list[NDArray[Any]]) -> "pd.Series[Any]":

@@ -1,6 +1,6 @@
 """Nested settings (encoder card, score rule, versions) as AnnData's `uns` dictionaries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,17 +50,20 @@ def _write_value(group: zarr.Group, key: str, value: Any) -> None:
     array[...] = data.astype(object) if is_text else data
 
 
-def read_mapping(group: zarr.Group) -> dict[str, Any]:
-    """The inverse of `write_mapping`; lists come back as lists, number arrays as arrays."""
+def read_mapping(root: zarr.Group, path: str, below: Sequence[str]) -> dict[str, Any]:
+    """The inverse of `write_mapping`, JSON-ready: lists, text, numbers and flags.
+
+    Args:
+        root: the store's group.
+        path: the mapping's path.
+        below: paths of the groups and arrays inside, all that shall be read.
+    """
     found: dict[str, Any] = {}
-    for key, member in sorted(group.members()):
-        if isinstance(member, zarr.Group):
-            found[key] = read_mapping(member)
-            continue
-        encoding = member.attrs.get("encoding-type")
-        value = np.asarray(member[...])
-        if encoding in ("string", "numeric-scalar"):
-            found[key] = value.item()
-        else:
-            found[key] = value.tolist() if encoding == "string-array" else value
+    for name in below:
+        *parents, key = name.removeprefix(f"{path}/").split("/")
+        place = found
+        for parent in parents:
+            place = place[parent]
+        member = root[name]
+        place[key] = {} if isinstance(member, zarr.Group) else np.asarray(member[...]).tolist()
     return found

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from learner_index.errors import StoreError, StoreWriteError
 
 SUFFIX = ".zarr"
+PARTIAL = ".partial"
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
 Step = Callable[[str], None]
@@ -38,8 +40,11 @@ def check_store_path(path: Path) -> Path:
 
 
 def cache_folder(path: Path) -> Path:
-    """Sibling `NAME.cache` of the store `NAME.zarr`: lock, indexes, caches, unfinished work."""
-    return path.with_suffix(".cache")
+    """Sibling `NAME.cache` of the store `NAME.zarr`: lock, indexes, caches, unfinished work.
+
+    A link is followed first: the cache must lie on the store's own file system.
+    """
+    return path.resolve().with_suffix(".cache")
 
 
 @contextmanager
@@ -81,6 +86,32 @@ def sync_paths(paths: Iterable[Path]) -> None:
             os.close(handle)
 
 
+def replace_file(target: Path, parts: Iterable[bytes | memoryview], temporary: Path) -> None:
+    """Give a file new content: all of it on the disk before the name points to it.
+
+    Args:
+        target: file to replace or make; its folder is made too.
+        parts: the bytes, piece by piece.
+        temporary: name to write under, on the same file system.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def partial_name(target: Path) -> Path:
+    """Name of a file beside the target that `recover` deletes when a writer was killed."""
+    return target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
+
+
 def write_json_atomically(target: Path, content: Any, scratch: Path) -> None:
     """Replace a JSON file in one rename, flushed before and after.
 
@@ -89,11 +120,9 @@ def write_json_atomically(target: Path, content: Any, scratch: Path) -> None:
         content: JSON-ready value.
         scratch: folder on the same file system for the temporary file.
     """
-    temporary = scratch / f"{target.name}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
-    sync_paths([temporary])
-    temporary.replace(target)
-    sync_paths([target.parent, scratch])
+    text = json.dumps(content, indent=2, allow_nan=False).encode()
+    replace_file(target, [text], scratch / f"{target.name}.{os.getpid()}.tmp")
+    sync_paths([target.parent])
 
 
 def exchange_folders(one: Path, other: Path) -> bool:
@@ -118,3 +147,8 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def folder_size(path: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

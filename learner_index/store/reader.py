@@ -1,7 +1,10 @@
 """Reading a store: what was committed when it was opened, or an error, never a mixture."""
 
+import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import zarr
 from numpy.typing import NDArray
 
 from learner_index.data.records import Reference
-from learner_index.errors import StoreChangedError, StoreDamagedError, StoreError
-from learner_index.store.commit import chunk_files, members_of, read_root
+from learner_index.errors import StoreChangedError, StoreDamagedError, StoreError, StoreFormatError
+from learner_index.store.chunks import gather_rows, is_plain, read_rows
+from learner_index.store.commit import chunk_files, is_array, members_of, read_root
 from learner_index.store.layout import column_arrays, decode_column
 from learner_index.store.mapping import read_mapping
 from learner_index.store.rows import stored_kinds
@@ -31,7 +35,8 @@ class StoreReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        root, self._identity = _read_settled(path)
+        root, self._folder = _open_settled(path)
+        weakref.finalize(self, os.close, self._folder)
         self._members = members_of(root)
         self.generation = int(root["attributes"]["generation"])
         self.n_rows, self.width = (int(side) for side in self._members["X"]["shape"])
@@ -50,9 +55,26 @@ class StoreReader:
             StoreChangedError: the store was swapped meanwhile.
             StoreDamagedError: a chunk is missing or altered.
         """
-        wanted = slice(0, self.n_rows) if rows is None else rows
-        with self._checked("X"):
-            return np.asarray(self._array("X").oindex[wanted, :], dtype=np.float32)
+        wanted = range(self.n_rows)[rows] if isinstance(rows, slice) else rows
+        if wanted is None:
+            wanted = range(self.n_rows)
+        if isinstance(wanted, range) and wanted.step != 1:
+            wanted = np.array(wanted)
+        if not isinstance(wanted, range):
+            wanted = np.arange(self.n_rows)[wanted]
+        with self._unchanged(), self._intact():
+            return self._embeddings(wanted)
+
+    def _embeddings(self, rows: range | NDArray[np.intp]) -> NDArray[np.float32]:
+        """Rows of X, all of them there."""
+        metadata, node = self._members["X"], self.path / "X"
+        if not is_plain(metadata):
+            self._require_chunks("X")
+            return np.asarray(self._array("X").oindex[np.asarray(rows), :], dtype=np.float32)
+        chunk_rows = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
+        if isinstance(rows, range):
+            return read_rows(node, chunk_rows, rows, self.width)
+        return gather_rows(node, chunk_rows, rows, self.width)
 
     def obs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The scans' columns, a RangeIndex over rows; text is "string", numbers are float64.
@@ -66,19 +88,28 @@ class StoreReader:
             StoreDamagedError: a chunk is missing or altered.
         """
         names = list(self.kinds) if columns is None else list(columns)
-        return pd.DataFrame({name: self._column(name) for name in names})
+        for name in names:
+            if name not in self.kinds:
+                raise StoreError(f"{self.path.name} has no column '{name}'")
+        with self._unchanged():
+            return pd.DataFrame({name: self._column(name) for name in names})
 
     def settings(self) -> dict[str, Any]:
-        """All of `uns`: encoder card, score rule, clock, versions, generation, reference."""
-        with self._checked():
-            return read_mapping(self._group()["uns"])  # type: ignore[arg-type]
+        """All of `uns`, JSON-ready: encoder card, score rule, clock, versions, reference and so on.
+
+        Raises:
+            StoreChangedError: the store was swapped meanwhile.
+            StoreDamagedError: a chunk is missing or altered.
+        """
+        with self._unchanged(), self._intact():
+            return self._mapping("uns")
 
     def reference(self) -> Reference | None:
         """The statistics fitted once on named patients; None before the first build ended."""
         if "uns/reference" not in self._members:
             return None
-        with self._checked():
-            found = read_mapping(self._group()["uns/reference"])  # type: ignore[arg-type]
+        with self._unchanged(), self._intact():
+            found = self._mapping("uns/reference")
         means = np.asarray(found["view_means"], dtype=np.float64)
         return Reference(
             mean=np.asarray(found["mean"], dtype=np.float64),
@@ -90,69 +121,104 @@ class StoreReader:
 
     def _column(self, name: str) -> "pd.Series[Any]":
         """One column, decoded."""
-        if name not in self.kinds:
-            raise StoreError(f"{self.path.name} has no column '{name}'")
-        arrays = [array.path for array in column_arrays(name, self.kinds[name])]
-        with self._checked(*arrays):
-            values = [np.asarray(self._array(array)[: self.n_rows]) for array in arrays]
-        return decode_column(name, self.kinds[name], values)
+        paths = [array.path for array in column_arrays(name, self.kinds[name])]
+        with self._intact():
+            for path in paths:
+                self._require_chunks(path)
+            values = [np.asarray(self._array(path)[: self.n_rows]) for path in paths]
+            return decode_column(name, self.kinds[name], values)
 
+    def _mapping(self, path: str) -> dict[str, Any]:
+        """A part of `uns` with exactly the entries that were committed at opening."""
+        below = [name for name in self._members if name.startswith(f"{path}/")]
+        for name in below:
+            if is_array(self._members[name]):
+                self._require_chunks(name)
+        return read_mapping(self._group, path, below)
+
+    @cached_property
     def _group(self) -> zarr.Group:
-        return zarr.open_group(self.path, mode="r", zarr_format=3)
+        """The group as committed at opening or later: it has at least the rows seen here."""
+        return zarr.open_group(self.path, mode="r", zarr_format=3, use_consolidated=True)
 
     def _array(self, path: str) -> "zarr.Array[Any]":
-        """An array as it is committed now: at least the rows that were there at opening."""
-        return self._group()[path]  # type: ignore[return-value]
+        return self._group[path]  # type: ignore[return-value]
 
     @contextmanager
-    def _checked(self, *arrays: str) -> Iterator[None]:
-        """Around a bulk read: the same generation before and after, every chunk there and whole."""
+    def _intact(self) -> Iterator[None]:
+        """Around reading one element: whatever goes wrong is damage, in one line."""
         try:
-            self._require_chunks(arrays)
             yield
-        except StoreDamagedError:
-            self._require_unchanged()
-            raise
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            self._require_unchanged()
+        except StoreDamagedError as error:
+            raise StoreDamagedError(
+                f"{self.path.name}: {error}: restore it from a copy, "
+                "or delete the store and build it again"
+            ) from error
+        except (ValueError, RuntimeError, OSError, LookupError, TypeError) as error:
             raise StoreDamagedError(
                 f"{self.path.name} cannot be read ({error}): "
                 f"run `learner-index verify {self.path.name}` to see what is lost"
             ) from error
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Around a bulk read: the same generation stands at the path before and after."""
+        try:
+            yield
+        except StoreDamagedError:
+            self._require_unchanged()
+            raise
         self._require_unchanged()
 
-    def _require_chunks(self, arrays: Sequence[str]) -> None:
+    def _require_chunks(self, path: str) -> None:
         """Zarr reads a missing chunk as zeros; here it is a loss."""
-        for path in arrays:
-            for chunk in chunk_files(self._members[path]):
-                if not (self.path / path / chunk).exists():
-                    raise StoreDamagedError(
-                        f"{self.path.name} has lost {path}/{chunk}: "
-                        "restore it from a copy, or delete the store and build it again"
-                    )
+        for chunk in chunk_files(self._members[path]):
+            if not (self.path / path / chunk).exists():
+                raise StoreDamagedError(f"{path}/{chunk} is lost")
 
     def _require_unchanged(self) -> None:
         """Raise if another generation stands at the path now."""
         try:
-            _, identity = _read_settled(self.path)
+            is_same = read_root(self.path)["attributes"]["generation"] == self.generation
+            is_same = is_same and _is_at(self._folder, self.path)
         except StoreError:
-            identity = None
-        if identity != self._identity:
+            is_same = False
+        if not is_same:
             raise StoreChangedError(
                 f"{self.path.name} was rewritten while it was read: open it again"
             )
 
 
-def _read_settled(path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
-    """The root metadata, and what differs between generations: folder and generation number.
+def _open_settled(path: Path) -> tuple[dict[str, Any], int]:
+    """The root metadata, and the folder it came from, held open.
 
-    Read again when a swap came between looking at the folder and at its root.
+    As long as it is open no other folder can get its number, so that looking at the number tells
+    generations apart, also after the store was deleted and built anew.
     """
     while True:
-        before = path.stat().st_ino if path.exists() else None
-        root = read_root(path)
-        if path.exists() and path.stat().st_ino == before:
-            return root, (before, int(root["attributes"]["generation"]))
+        try:
+            folder = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            read_root(path)  # says what is wrong, or waits until a swap is done
+            continue
+        except OSError as error:
+            raise StoreFormatError(f"{path.name} cannot be read: {error.strerror}") from error
+        try:
+            root = read_root(path)
+        except StoreError:
+            os.close(folder)
+            raise
+        if _is_at(folder, path):
+            return root, folder
+        os.close(folder)
+
+
+def _is_at(folder: int, path: Path) -> bool:
+    """Whether the path leads to the folder held open."""
+    try:
+        return os.path.samestat(os.fstat(folder), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def reference_mapping(reference: Reference) -> Mapping[str, Any]:

@@ -10,8 +10,17 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from learner_index.errors import StoreDamagedError
-from learner_index.store.commit import ROOT, commit, is_array, members_of, read_root, sync_members
+from learner_index.errors import StoreDamagedError, StoreFormatError
+from learner_index.store.chunks import is_plain, write_rows
+from learner_index.store.commit import (
+    commit,
+    is_array,
+    members_of,
+    metadata_below,
+    read_root,
+    sync_members,
+)
+from learner_index.store.durable import writable_group
 from learner_index.store.layout import (
     INDEX,
     MAPPING,
@@ -26,11 +35,6 @@ from learner_index.store.layout import (
 )
 from learner_index.store.mapping import write_mapping
 from learner_index.store.paths import Step, no_step
-
-
-def open_for_writing(path: Path) -> zarr.Group:
-    """A folder's group with each array's own, perhaps uncommitted, metadata."""
-    return zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
 
 
 def write_empty(
@@ -51,21 +55,24 @@ def write_empty(
         generation: the store's generation.
         scratch: folder on the same file system for temporary files.
     """
-    group = zarr.create_group(path, zarr_format=3, attributes=root_attributes(generation))
-    _create_rows(group, embedding_array(width), (0, width))
+    attributes = root_attributes(generation)
     columns = [name for name in kinds if name != INDEX]
-    group.create_group("obs", attributes=frame_attributes(INDEX, columns))
-    for name in [INDEX, *columns]:
-        marks = group_attributes(name, kinds[name])
-        if marks is not None:
-            group.create_group(f"obs/{name}", attributes=dict(marks))
-        for array in column_arrays(name, kinds[name]):
-            _create_rows(group, array, (0,))
-    _write_axes(group, width)
-    write_mapping(group, "uns", {**settings, "generation": generation})
-    paths = node_paths(path)
-    sync_members(path, paths, 0)
-    commit(path, root_attributes(generation), paths, scratch)
+    arrays = {name: column_arrays(name, kinds[name]) for name in [INDEX, *columns]}
+    with writable_group(path, "w-") as group:
+        group.update_attributes(attributes)
+        _create_rows(group, embedding_array(width), (0, width))
+        group.create_group("obs", attributes=frame_attributes(INDEX, columns))
+        for name in arrays:
+            marks = group_attributes(name, kinds[name])
+            if marks is not None:
+                group.create_group(f"obs/{name}", attributes=dict(marks))
+            for array in arrays[name]:
+                _create_rows(group, array, (0,))
+        _write_axes(group, width)
+        write_mapping(group, "uns", {**settings, "generation": generation})
+    members = metadata_below(path)
+    sync_members(path, members, 0)
+    commit(path, attributes, members, scratch)
 
 
 def _create_rows(group: zarr.Group, array: RowArray, shape: tuple[int, ...]) -> None:
@@ -99,12 +106,6 @@ def _write_axes(group: zarr.Group, width: int) -> None:
         group.create_group(name, attributes=dict(MAPPING))
 
 
-def node_paths(path: Path) -> list[str]:
-    """Every group and array below a folder, parents before children, in a fixed order."""
-    found = sorted(str(file.parent.relative_to(path)) for file in path.rglob(ROOT))
-    return [name for name in found if name != "."]
-
-
 def row_paths(members: Mapping[str, dict[str, Any]]) -> list[str]:
     """Paths of the arrays that have a value for each row."""
     return [
@@ -135,20 +136,36 @@ def append_rows(
         obs: m rows with exactly the store's columns, `scan_id` among them.
         scratch: folder on the same file system for temporary files.
         step: called with the name of each step.
+
+    Raises:
+        StoreFormatError: a column's values do not fit its kind; nothing was written.
     """
     root = read_root(path)
     members = members_of(root)
     first = int(members["X"]["shape"][0])
-    group = open_for_writing(path)
-    for name, values in _row_values(members, embeddings, obs):
-        array = row_array(group, name)
-        array.resize((first + len(values), *array.shape[1:]))
-        step(f"append: {name} grown")
-        array[first:] = values
-        step(f"append: {name} written")
-    sync_members(path, row_paths(members), first)
+    values = _row_values(members, embeddings, obs)
+    grown = {
+        name: {**members[name], "shape": [first + len(obs), *members[name]["shape"][1:]]}
+        for name in values
+    }
+    with writable_group(path) as group:
+        for name, part in values.items():
+            array = row_array(group, name)
+            array.resize(tuple(grown[name]["shape"]))
+            step(f"append: {name} grown")
+            write_values(path / name, array, first, part)
+            step(f"append: {name} written")
+    sync_members(path, grown, first)
     step("append: flushed")
-    commit(path, root["attributes"], list(members), scratch, step)
+    commit(path, root["attributes"], members | grown, scratch, step)
+
+
+def write_values(node: Path, array: "zarr.Array[Any]", first: int, values: NDArray[Any]) -> None:
+    """Write the last values of an array, from row `first` on."""
+    if is_plain(array.metadata.to_dict()):
+        write_rows(node, array.chunks[0], first, values)
+    else:
+        array[first:] = values
 
 
 def row_array(group: zarr.Group, name: str) -> "zarr.Array[Any]":
@@ -161,11 +178,14 @@ def row_array(group: zarr.Group, name: str) -> "zarr.Array[Any]":
 
 def _row_values(
     members: Mapping[str, dict[str, Any]], embeddings: NDArray[np.float32], obs: pd.DataFrame
-) -> list[tuple[str, NDArray[Any]]]:
-    """Array path and new values, for every array that has a value for each row."""
-    values: list[tuple[str, NDArray[Any]]] = [("X", np.ascontiguousarray(embeddings, np.float32))]
+) -> dict[str, NDArray[Any]]:
+    """Array path -> new values, for every array that has a value for each row."""
+    values: dict[str, NDArray[Any]] = {"X": np.ascontiguousarray(embeddings, np.float32)}
     for name, kind in stored_kinds(members).items():
+        try:
+            encoded = encode_column(name, kind, obs[name])
+        except (ValueError, TypeError) as error:
+            raise StoreFormatError(f"column {name} does not hold a {kind}: {error}") from error
         arrays = column_arrays(name, kind)
-        encoded = encode_column(name, kind, obs[name])
-        values += [(array.path, part) for array, part in zip(arrays, encoded, strict=True)]
+        values |= {array.path: part for array, part in zip(arrays, encoded, strict=True)}
     return values

@@ -10,6 +10,7 @@ import numpy as np
 from learner_index.errors import StoreError
 from learner_index.store.commit import ROOT, chunk_files, is_array, members_of, read_root
 from learner_index.store.layout import INDEX, PLAIN_TEXT
+from learner_index.store.paths import folder_size
 from learner_index.store.reader import StoreReader
 from learner_index.store.rows import row_paths
 
@@ -96,7 +97,7 @@ def _broken_rules(path: Path, root: dict[str, Any]) -> Iterator[str]:
 
 def store_size(path: Path) -> int:
     """Bytes of all files of a store."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return folder_size(path)
 
 
 def leftovers(path: Path) -> int:

@@ -1,0 +1,136 @@
+"""Kill a writer at each of its steps, let another finish, and compare with an undisturbed store.
+
+Run as a program, so that each kill is a fork of a process that has imported zarr and not used it
+yet: `python crash.py FOLDER EVERY [again] [renames]`. `again` kills recovery too, `renames` takes
+the way of systems that cannot swap two folders at once. Prints what went wrong, then the count.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+import store_toy
+
+from learner_index.store import layout, recover
+from learner_index.store.reader import StoreReader
+from learner_index.store.verify import verify_store
+from learner_index.store.writer import open_writer
+
+BORDERS = [0, 2, 6, 7]
+LAST = 10
+
+
+def work(path, step):
+    """Bring a store from wherever it stands to its final state; every commit is a border."""
+    with open_writer(path, step=step) as writer:
+        if not writer.exists:
+            writer.create(store_toy.WIDTH, store_toy.KINDS, store_toy.SETTINGS)
+        for start, stop in zip(BORDERS, BORDERS[1:], strict=False):
+            if writer.read().generation == 1 and writer.read().n_rows == start:
+                writer.append(*store_toy.rows(start, stop))
+        if writer.read().reference() is None:
+            writer.add_reference(store_toy.reference())
+        if writer.read().generation == 1:
+            embeddings, obs = store_toy.rows(0, BORDERS[-1], generation=2)
+            replaced = dict(enumerate(embeddings))
+            rows = np.arange(BORDERS[-1])
+            writer.rewrite(obs, store_toy.KINDS, rows, replaced=replaced)
+        if writer.read().n_rows < LAST:
+            writer.append(*store_toy.rows(BORDERS[-1], LAST, generation=2))
+
+
+def require_prefix(path):
+    """What readers see after a kill: nothing yet, or the rows of one commit and generation."""
+    if not path.exists() and not (path.with_suffix(".cache") / "previous.zarr").exists():
+        return
+    reader = StoreReader(path)
+    embeddings, obs = store_toy.rows(0, reader.n_rows, reader.generation)
+    assert reader.n_rows in {1: BORDERS, 2: [BORDERS[-1], LAST]}[reader.generation]
+    assert np.array_equal(reader.embeddings(), embeddings)
+    assert reader.obs()["day"].tolist() == obs["day"].tolist()
+    assert verify_store(path) == ()
+
+
+class Killer:
+    """A step hook that kills its process at the k-th step whose name has a certain start."""
+
+    def __init__(self, k, prefix=""):
+        self.left, self.prefix = k, prefix
+
+    def __call__(self, name):
+        if name.startswith(self.prefix):
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.left -= 1
+
+
+def in_fork(action, *arguments):
+    """Run something in a fork; True when it came to its end, False when it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            action(*arguments)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError("a child failed, see above")
+    return os.WIFEXITED(status)
+
+
+def kill_and_finish(path, k, is_recovery_killed):
+    """Kill at step k, kill recovery at every of its steps, finish; False when there is no step k."""
+    if in_fork(work, path, Killer(k)):
+        return False
+    if not in_two_renames:
+        in_fork(require_prefix, path)
+    if is_recovery_killed:
+        again = 0
+        while not in_fork(recover_only, path, Killer(again, "recover")):
+            again += 1
+    in_fork(work, path, lambda name: None)
+    in_fork(require_prefix, path)
+    return True
+
+
+def recover_only(path, step):
+    """Open a writer and change nothing."""
+    with open_writer(path, step=step):
+        pass
+
+
+def main(folder, every, is_recovery_killed):
+    """Go through the kill points; returns how many there were and how many failed."""
+    undisturbed = folder / "undisturbed/cohort.zarr"
+    undisturbed.parent.mkdir(parents=True)
+    in_fork(work, undisturbed, lambda name: None)
+    expected = store_toy.snapshot(undisturbed.parent)
+    k, n_tried, failed = int(every > 1), 0, []
+    while True:
+        path = folder / "killed/cohort.zarr"
+        path.parent.mkdir()
+        if not kill_and_finish(path, k, is_recovery_killed):
+            break
+        found = store_toy.snapshot(path.parent)
+        differs = {n for n in {*found, *expected} if found.get(n) != expected.get(n)}
+        if differs:
+            failed.append(f"killed at step {k}: {sorted(differs)} differ")
+        shutil.rmtree(path.parent)
+        k, n_tried = k + every, n_tried + 1
+    return n_tried, failed
+
+
+if __name__ == "__main__":
+    in_two_renames = "renames" in sys.argv
+    layout.CHUNK_BYTES, layout.COLUMN_ROWS = 3 * 4 * store_toy.WIDTH, 4
+    if in_two_renames:
+        recover.exchange_folders = lambda one, other: False
+    tried, wrong = main(Path(sys.argv[1]), int(sys.argv[2]), "again" in sys.argv)
+    print("\n".join([*wrong, f"{tried} kill points"]))
+    sys.exit(bool(wrong))
