@@ -89,3 +89,57 @@ class SimilarOptions:
     any_view: bool = False
     max_distance: float | None = None
     backend: Literal["auto", "numpy", "faiss-cpu", "faiss-gpu"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a build takes in and how it works; none of it is part of the space.
+
+    Attributes:
+        where: conditions on the manifest's columns; rows that fail one are left alone.
+        limit: take at most this many of the manifest's rows, from the top.
+        workers: threads that read and decode scans.
+        prune: drop stored rows that are no longer in the manifest.
+        commit_bytes: commit once this many bytes of embeddings are waiting.
+        commit_s: commit once this many seconds have passed since the last commit.
+    """
+
+    where: tuple[str, ...] = ()
+    limit: int | None = None
+    workers: int = 2
+    prune: bool = False
+    commit_bytes: int = 4 << 20
+    commit_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """The encoder a user asks for; None leaves a choice to the store, or to the cohort.
+
+    Attributes:
+        spec: "imagenet", "timm:NAME", "timm:NAME@FILE" or "timm:NAME@pretrained".
+        width: values e in an embedding; 0 keeps the backbone's own width.
+        temporal_shift: whether residual blocks see the neighbouring frames.
+        size: see `Preprocessing`; so are frames, anchor, intensity, plane and slice_range.
+        pixel_mm: millimetres an input pixel; 0 stretches scans whatever their spacing; None takes
+            the field of view the cohort's scans share.
+        seed: of untrained weights.
+        batch_size: scans computed together.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto", "fp32", "bf16" or "fp16".
+    """
+
+    spec: str | None = None
+    width: int | None = None
+    temporal_shift: Literal["auto", "on", "off"] = "auto"
+    size: int | None = None
+    frames: int | None = None
+    pixel_mm: float | None = None
+    anchor: Literal["top", "center"] | None = None
+    intensity: str | None = None
+    plane: Plane | None = None
+    slice_range: tuple[float, float] | None = None
+    seed: int = 0
+    batch_size: int = 8
+    device: str = "auto"
+    precision: str = "auto"

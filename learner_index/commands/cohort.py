@@ -1,0 +1,70 @@
+"""`learner-index info` and `refit`: what a store holds and what its searches rest on."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import plural, print_json
+
+if TYPE_CHECKING:
+    from learner_index.pipeline.info import StoreInfo
+
+
+def info(store: shared.StorePath, json: shared.Json = False) -> None:
+    """Show what a store holds: patients, scans, encoder, reference and its drift.
+
+    Example: learner-index info stores/cohort.zarr
+    """
+    from learner_index.pipeline.info import store_info
+
+    found = store_info(store)
+    print_json(found.to_dict()) if json else _print(found)
+
+
+def refit(
+    store: shared.StorePath,
+    patients: Annotated[
+        str | None, typer.Option(help="Patients to fit on, separated by commas.  [default: all]")
+    ] = None,
+) -> None:
+    """Fit the reference again, after the cohort has grown; `build` never does.
+
+    Example: learner-index refit stores/cohort.zarr
+    """
+    from learner_index.pipeline.cohort import open_store
+
+    chosen = [name.strip() for name in patients.split(",")] if patients else None
+    found = open_store(store).refit(chosen)
+    typer.echo(
+        f"reference {found.fingerprint}: {plural(found.n_scans, 'scan')} of "
+        f"{plural(len(found.patients), 'patient')}"
+    )
+
+
+def _print(found: "StoreInfo") -> None:
+    """The store as a person reads it."""
+    views = ", ".join(f"{name} {n:,}" for name, n in found.views.items()) or "none"
+    lines = [
+        ("store", found.path),
+        (
+            "content",
+            f"{plural(found.n_scans, 'scan')}, {plural(found.n_visits, 'visit')}, "
+            f"{plural(found.n_patients, 'patient')} ({found.n_patients_followed:,} seen twice or more)",
+        ),
+        ("views", views),
+        ("health score", found.score),
+        ("encoder", found.encoder),
+        ("space", found.space),
+        ("seen by encoder", found.roles),
+        ("reference", found.reference),
+        (
+            "disk",
+            f"{found.n_bytes / 1e6:.1f} MB, generation {found.generation}, layout {found.layout}",
+        ),
+        ("columns", ", ".join(found.columns)),
+    ]
+    for name, value in lines:
+        typer.echo(f"{name:>15}  {value}")
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)

@@ -1,0 +1,55 @@
+"""`learner-index demo`: everything once, on simulated scans, in under three minutes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learner_index.commands.show import plural, progress_bar, text_table
+
+if TYPE_CHECKING:
+    from learner_index.pipeline.demo import Demo
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path(
+        "learner-index-demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+) -> None:
+    """Simulate a cohort, build a store and ask who looks like whom; everything is simulated.
+
+    Example: learner-index demo --folder demo
+    """
+    from learner_index.pipeline.demo import run_demo
+
+    with progress_bar("demo") as progress:
+        found = run_demo(
+            folder, seed=seed, say=lambda line: typer.echo(f"· {line}"), progress=progress
+        )
+    _print(found)
+
+
+def _print(found: "Demo") -> None:
+    """What was found, and what to type next."""
+    built = found.built
+    typer.echo(
+        f"\n{found.store}: {plural(built.n_rows, 'SIMULATED scan')} of "
+        f"{plural(built.n_patients, 'patient')}, encoder {found.encoder}"
+    )
+    typer.echo(f"\nSIMULATED patients most like {found.query}:")
+    shown = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
+    typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
+    typer.echo(
+        f"\nS/F of the nearest patients differs by {found.hit_difference:.0f} on average, "
+        f"of random patients by {found.chance_difference:.0f} ({found.n_patients} simulated patients)"
+    )
+    typer.echo(f"picture: {found.sheet}\n\nnext, try:")
+    for command in (
+        f"learner-index info {found.store}",
+        f"learner-index similar {found.store} --patient {found.query} -k 5",
+        f"learner-index similar {found.store} --scan {found.hits[0].scan_id} --where 'day <= 2'",
+        f"learner-index check {found.manifest}",
+        f"learner-index build {found.manifest} -o {found.store}   # nothing new: embeds 0 scans",
+    ):
+        typer.echo(f"  {command}")

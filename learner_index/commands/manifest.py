@@ -1,0 +1,140 @@
+"""`learner-index manifest` and `check`: from a folder tree to a table, and is the table sound."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import plural, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from learner_index.data.report import Report, Spread
+    from learner_index.data.writing import FolderResult
+
+
+def manifest(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Top of a tree of scans.")],
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="Such as '{patient_id}/{day}_{view}.mp4'; a trailing / means folders."),
+    ] = None,
+    bids: Annotated[bool, typer.Option("--bids", help="The tree follows BIDS.")] = False,
+    suffix: Annotated[
+        list[str] | None, typer.Option(help="With --bids: only these, such as T1w.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Table.  [default: DIR/cohort.csv]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old table.")] = False,
+) -> None:
+    """Write a manifest from a folder tree.
+
+    Example: learner-index manifest scans --pattern '{patient_id}/{day}_{view}.mp4'
+    """
+    from learner_index.pipeline.manifest import write_manifest
+
+    if bids == (pattern is not None):
+        raise typer.BadParameter("give either --pattern or --bids")
+    target = output or folder / "cohort.csv"
+    found = write_manifest(
+        folder, target, pattern=pattern, suffixes=suffix or None, overwrite=overwrite
+    )
+    _print_written(found)
+
+
+def check(
+    manifest: shared.ManifestPath,
+    score_column: shared.ScoreColumn = None,
+    score_direction: shared.ScoreDirection = None,
+    score_per: shared.ScorePer = None,
+    clock: shared.Clock = None,
+    keep_column: shared.KeepColumn = None,
+    drop_column: shared.DropColumn = None,
+    allow_outside: shared.AllowOutside = None,
+    json: shared.Json = False,
+) -> None:
+    """Summarize a manifest and show all its problems at once; exit 1 if any is an error.
+
+    Example: learner-index check cohort.csv --score-column mmse
+    """
+    from learner_index.pipeline.manifest import check_cohort
+
+    changes = shared.manifest_changes(
+        score_column, score_direction, score_per, clock, keep_column, drop_column, allow_outside
+    )
+    found = check_cohort(manifest, changes)
+    print_json(found.to_dict()) if json else _print_report(found)
+    if found.has_errors:
+        raise typer.Exit(1)
+
+
+def _print_written(found: "FolderResult") -> None:
+    """What became of the tree."""
+    typer.echo(
+        f"{found.output}: {plural(found.n_scans, 'scan')} of {plural(found.n_patients, 'patient')}"
+    )
+    if found.n_unmatched:
+        some = ", ".join(found.unmatched)
+        typer.echo(f"{plural(found.n_unmatched, 'other file')} left out, such as {some}", err=True)
+    for line in (*found.left_out, *found.notes):
+        typer.echo(line, err=True)
+    typer.echo(f"next: learner-index check {found.output}", err=True)
+
+
+def _print_report(found: "Report") -> None:
+    """The report as a person reads it: summary on stdout, problems after it."""
+    lines = [
+        ("manifest", found.manifest),
+        ("scans", f"{found.n_scans:,} of {plural(found.n_patients, 'patient')}"),
+        (
+            "visits",
+            f"{found.n_visits:,}; {found.n_patients_followed:,} patients seen twice or more; "
+            f"a patient {_spread(found.visits_per_patient)}",
+        ),
+        ("days between", _spread(found.days_between_visits)),
+        ("clock", found.clock),
+        ("views", _counts(found.views)),
+        ("modalities", _counts(found.modalities)),
+        ("sites", _counts(found.sites)),
+        ("treatments", _counts(found.treatments)),
+        ("health score", _score(found)),
+        (
+            "columns",
+            ", ".join(
+                f"{name} ({column.kind}{f', {column.n_missing:,} missing' if column.n_missing else ''})"
+                for name, column in found.columns.items()
+            ),
+        ),
+    ]
+    for name, value in lines:
+        typer.echo(f"{name:>13}  {value}")
+    for problem in found.problems:
+        typer.echo(f"{'error' if problem.is_error else 'note'}: {problem}")
+    n_errors = sum(problem.is_error for problem in found.problems)
+    typer.echo(f"{plural(n_errors, 'error')}, {plural(len(found.problems) - n_errors, 'note')}")
+
+
+def _spread(spread: "Spread") -> str:
+    """Least, median and largest in words."""
+    if spread.median is None:
+        return "none"
+    return f"{spread.minimum:g} to {spread.maximum:g}, median {spread.median:g}"
+
+
+def _counts(counts: "Mapping[str, int]") -> str:
+    """Values with their counts."""
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+
+
+def _score(found: "Report") -> str:
+    """The health scores in words."""
+    score = found.score
+    if score is None:
+        return "none"
+    return (
+        f"{score.column}, {score.direction} is healthier: {score.n_present:,} of "
+        f"{found.n_scans:,} scans, {_spread(score.values)}"
+    )

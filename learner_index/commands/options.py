@@ -1,0 +1,78 @@
+"""Options several commands share, and how they become settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store, ending in .zarr.")]
+ManifestPath = Annotated[
+    Path, typer.Argument(metavar="MANIFEST", help="CSV, TSV or Parquet, one row a scan.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Condition such as 'view == L1' or 'age >= 60'; repeat for more."),
+]
+ScoreColumn = Annotated[
+    str | None, typer.Option(help="Column of the health score.  [default: health_score]")
+]
+ScoreDirection = Annotated[
+    str | None,
+    typer.Option(help="Which raw values are healthier: higher or lower.  [default: higher]"),
+]
+ScorePer = Annotated[
+    str | None, typer.Option(help="Whether a score belongs to a scan or a visit.  [default: scan]")
+]
+Clock = Annotated[
+    str | None,
+    typer.Option(help="cohort if days of two patients can be compared, else patient."),
+]
+KeepColumn = Annotated[
+    list[str] | None,
+    typer.Option(help="Keep a column that looks like a name, date or record number."),
+]
+DropColumn = Annotated[list[str] | None, typer.Option(help="Leave a column out.")]
+AllowOutside = Annotated[
+    bool | None,
+    typer.Option("--allow-outside", help="Scans may lie outside the manifest's folder."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    """The value, once it is one of those allowed; a wrong one is wrong usage (exit code 2)."""
+    if value is not None and value not in allowed:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(allowed)}", param_hint=name)
+    return value
+
+
+def manifest_changes(
+    score_column: str | None,
+    score_direction: str | None,
+    score_per: str | None,
+    clock: str | None,
+    keep_column: list[str] | None,
+    drop_column: list[str] | None,
+    allow_outside: bool | None,
+) -> Mapping[str, Any]:
+    """The fields of `ManifestOptions` that were typed."""
+    typed = {
+        "score_column": score_column,
+        "score_direction": one_of("--score-direction", score_direction, ("higher", "lower")),
+        "score_per": one_of("--score-per", score_per, ("scan", "visit")),
+        "clock": one_of("--clock", clock, ("patient", "cohort")),
+        "keep_columns": tuple(keep_column) if keep_column else None,
+        "drop_columns": tuple(drop_column) if drop_column else None,
+        "allow_outside": allow_outside,
+    }
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def default_store(manifest: Path) -> Path:
+    """Where a manifest's store goes when nobody says: stores/ here, named after the cohort."""
+    stem = manifest.stem
+    if stem in ("cohort", "manifest", "scans") and manifest.absolute().parent.name:
+        stem = manifest.absolute().parent.name
+    return Path("stores") / f"{stem}.zarr"

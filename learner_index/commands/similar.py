@@ -1,0 +1,137 @@
+"""`learner-index similar`: who looks like this patient, visit, scan or file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import plural, text_table
+
+if TYPE_CHECKING:
+    from learner_index.data.records import Hit, Hits
+
+
+def similar(
+    store: shared.StorePath,
+    patient: Annotated[
+        str | None,
+        typer.Option(help="A patient; with --file or --vector: whom these belong to."),
+    ] = None,
+    scan: Annotated[str | None, typer.Option(help="A stored scan.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A scan outside the store.")] = None,
+    vector: Annotated[
+        Path | None, typer.Option(help="A .npy file of one or more embeddings.")
+    ] = None,
+    day: Annotated[float | None, typer.Option(help="Only the patient's visit on this day.")] = None,
+    visit: Annotated[str | None, typer.Option(help="Only this visit of the patient.")] = None,
+    view: Annotated[str | None, typer.Option(help="View of the file or vector.")] = None,
+    modality: Annotated[str | None, typer.Option(help="Modality of the file or vector.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Distinct hits wanted.")] = 10,
+    level: Annotated[
+        str, typer.Option(help="What is distinct among the hits: scan, visit or patient.")
+    ] = "patient",
+    metric: Annotated[
+        str, typer.Option(help="centered (cosine from the reference mean), cosine or euclidean.")
+    ] = "centered",
+    where: shared.Where = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='."),
+    ] = None,
+    as_of: Annotated[
+        float | None, typer.Option(help="Cohort clock: hide everything after this day.")
+    ] = None,
+    until_day: Annotated[
+        float | None, typer.Option(help="Leave out the query's own scans after this day.")
+    ] = None,
+    include_self: Annotated[
+        bool, typer.Option("--include-self", help="The query's patient may be a hit.")
+    ] = False,
+    any_view: Annotated[
+        bool, typer.Option("--any-view", help="Compare scans across views and modalities.")
+    ] = False,
+    max_distance: Annotated[
+        float | None, typer.Option(help="Leave out hits further than this.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="auto, numpy, faiss-cpu or faiss-gpu; all are exact.")
+    ] = "auto",
+    encoder: Annotated[
+        str | None, typer.Option(help="Name the store's encoder again if its cache is gone.")
+    ] = None,
+    device: shared.Device = "auto",
+    columns: Annotated[
+        str | None, typer.Option(help="More columns to print, separated by commas.")
+    ] = None,
+    json: shared.Json = False,
+) -> None:
+    """Find the patients who look like this one, the most alike first.
+
+    Example: learner-index similar stores/cohort.zarr --patient P017 -k 5 --where 'site == A'
+    """
+    from learner_index.config import EncoderOptions
+    from learner_index.pipeline.cohort import open_store, read_vector
+
+    cohort = open_store(store)
+    hits = cohort.similar(
+        patient=patient,
+        scan=scan,
+        file=file,
+        vector=read_vector(vector) if vector else None,
+        day=day,
+        visit=visit,
+        view=view,
+        modality=modality,
+        encoder=EncoderOptions(spec=encoder, device=device),
+        k=k,
+        level=shared.one_of("--level", level, ("scan", "visit", "patient")),
+        metric=shared.one_of("--metric", metric, ("centered", "cosine", "euclidean")),
+        where=where or (),
+        match=match or (),
+        as_of=as_of,
+        until_day=until_day,
+        include_self=include_self,
+        any_view=any_view,
+        max_distance=max_distance,
+        backend=shared.one_of("--backend", backend, ("auto", "numpy", "faiss-cpu", "faiss-gpu")),
+    )
+    if json:
+        typer.echo(hits.to_json())
+    else:
+        _print(hits, columns.split(",") if columns else [])
+
+
+def _print(hits: "Hits", columns: list[str]) -> None:
+    """The answer as a person reads it."""
+    shown = ["rank", "patient_id", "day", "scan_id", "similarity", "health_score", *columns]
+    if len({hit.query_scan_id for hit in hits}) > 1:
+        shown.append("query_scan_id")
+    rows = [[_value(hit, name) for name in shown] for hit in hits]
+    if rows:
+        typer.echo(text_table(shown, rows))
+    kind = "exact" if hits.exact else "approximate"
+    typer.echo(
+        f"{plural(len(hits), 'hit')} among {plural(hits.n_eligible, 'eligible scan')} of "
+        f"{plural(hits.n_eligible_patients, 'patient')}; {kind}, {hits.backend}, "
+        f"{hits.elapsed_ms:.1f} ms",
+        err=True,
+    )
+    for note in hits.notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def _value(hit: "Hit", name: str) -> object:
+    """A hit's own field, or one of its columns.
+
+    Raises:
+        QueryError: it has neither.
+    """
+    from learner_index.data.suggest import close_names
+    from learner_index.errors import QueryError
+
+    own = {field: getattr(hit, field) for field in hit.__dataclass_fields__}
+    known = {**hit.columns, **own}
+    if name not in known:
+        raise QueryError(f"no column {name!r} in the answer{close_names(name, known)}")
+    return known[name]

@@ -1,0 +1,58 @@
+"""`learner-index simulate`: cohorts with planted truth, always labelled as simulated."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import plural, progress_bar
+
+app = typer.Typer(
+    help="Write a simulated cohort with its truth table.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _simulate() -> None:
+    """Write a simulated cohort with its truth table."""
+
+
+@app.command("lus")
+def lus(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    tier: Annotated[
+        str, typer.Option(help="smoke (24 patients), paper (189) or power (600).")
+    ] = "smoke",
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Noise of the S/F ratio; 0 none, 1 as measured.")
+    ] = 1.0,
+    confounder: Annotated[
+        float, typer.Option(min=0, max=1, help="How closely device and severity go together.")
+    ] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Simulate lung-ultrasound clips with S/F ratios, treatments and repeat scans.
+
+    Example: learner-index simulate lus sim --tier paper --workers 2
+    """
+    from learner_index.pipeline.simulate import simulate
+
+    chosen = shared.one_of("--tier", tier, ("smoke", "paper", "power"))
+    with progress_bar("simulating") as progress:
+        found = simulate(
+            folder,
+            tier=chosen,
+            seed=seed,
+            noise=noise,
+            confounder=confounder,
+            workers=workers,
+            progress=progress,
+        )
+    typer.echo(
+        f"{folder}: {plural(found.n_scans, 'SIMULATED scan')} of {plural(found.n_patients, 'patient')}"
+    )
+    typer.echo(f"next: learner-index build {found.manifest}", err=True)

@@ -1,0 +1,318 @@
+"""`build`: bring a store into step with its manifest, embedding only what is new or changed.
+
+The order of work makes every moment safe to be killed in, and the outcome independent of it:
+changed scans and corrected columns in one swap, new scans appended and committed as they come,
+the manifest's order restored by one more swap if need be, the reference fitted once at the end.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learner_index.config import BuildOptions
+from learner_index.data.content import HashCache
+from learner_index.data.manifest import Manifest, read_manifest, require_valid
+from learner_index.data.records import Embedder, Problem
+from learner_index.errors import NotEnoughDataError, ScanError
+from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
+from learner_index.pipeline.result import BuildResult
+from learner_index.pipeline.settings import (
+    manifest_options_of,
+    preprocessing_of,
+    settings_of,
+    with_manifest,
+)
+from learner_index.pipeline.sync import (
+    manifest_order,
+    rows_from_manifest,
+    synced_rows,
+    wanted_kinds,
+)
+from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.reference import fit_reference
+from learner_index.search.table import SearchTable
+from learner_index.store.paths import Step, no_step
+from learner_index.store.writer import StoreWriter, open_writer
+
+Progress = Callable[[int, int], None]
+Ready = tuple[Embedded, NDArray[np.float32]]
+
+
+class EncoderSource(Protocol):
+    """Where a build gets its encoder from, at the moment it needs one."""
+
+    def for_new_store(self, manifest: Manifest, cache: Path) -> Embedder:
+        """The encoder of a store that is about to be made."""
+
+    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+        """The encoder of a store that exists.
+
+        Raises:
+            SpaceMismatchError: another encoder was asked for.
+        """
+
+    def check(self, card: Mapping[str, Any]) -> None:
+        """Without loading an encoder: refuse one that is plainly not the store's.
+
+        Raises:
+            SpaceMismatchError: another encoder was asked for.
+        """
+
+
+def build(
+    manifest_path: Path,
+    store: Path,
+    encoder: EncoderSource,
+    *,
+    manifest_changes: Mapping[str, Any] | None = None,
+    options: BuildOptions | None = None,
+    progress: Progress = lambda done, total: None,
+    step: Step = no_step,
+) -> BuildResult:
+    """Make a store of a manifest's scans, or bring one into step with it.
+
+    Args:
+        manifest_path: the table that lists the scans.
+        store: path ending in .zarr.
+        encoder: gives the encoder when one is needed.
+        manifest_changes: fields of `ManifestOptions` to read the manifest with; the others are as
+            the store was built, or the defaults.
+        options: what to take in and how to work.
+        progress: called with scans done and scans to do.
+        step: called with the name of each step of a write; tests kill the process there.
+
+    Raises:
+        ManifestError: the manifest has problems to mend first.
+        SpaceMismatchError: the encoder is not the one the store was built with.
+        NotEnoughDataError: nothing is left to build from.
+        StoreError: the store is locked, damaged, or the file system refuses.
+    """
+    with open_writer(store, step=step) as writer:
+        known = writer.read().settings() if writer.exists else {}
+        read_as = replace(manifest_options_of(known), **(manifest_changes or {}))
+        manifest = read_manifest(manifest_path, read_as)
+        require_valid(manifest)
+        hashes = HashCache.load(writer.cache / "hashes.json")
+        work = _Build(
+            manifest, writer, encoder, options or BuildOptions(), hashes, BuildResult(store)
+        )
+        try:
+            work.run(progress)
+        finally:
+            hashes.save()
+        return work.result
+
+
+@dataclass(slots=True)
+class _Build:
+    """One run: what it works with, and the result as it grows."""
+
+    manifest: Manifest
+    writer: StoreWriter
+    source: EncoderSource
+    options: BuildOptions
+    hashes: HashCache
+    result: BuildResult
+    _embedder: Embedder | None = None
+
+    def run(self, progress: Progress) -> None:
+        """Do what is to be done, in the order that is safe."""
+        rows = self._chosen_rows()
+        if self.writer.exists:
+            self._sync(rows, progress)
+        self._append(rows, progress)
+        if self.writer.exists:
+            self._restore_order()
+            self._fit_reference()
+            self._summarize()
+
+    def _chosen_rows(self) -> NDArray[np.intp]:
+        """Manifest rows this build looks at, in order."""
+        table = SearchTable(np.empty((self.manifest.n_scans, 0), np.float32), self.manifest.table)
+        kept = np.ones(len(table), dtype=bool)
+        for text in self.options.where:
+            kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
+        rows = np.flatnonzero(kept)[: self.options.limit]
+        if len(rows) == 0:
+            raise NotEnoughDataError(
+                f"no scan of {self.manifest.path.name} is left to build from: "
+                "loosen --where or --limit, or add rows"
+            )
+        return rows
+
+    def _sync(self, rows: NDArray[np.intp], progress: Progress) -> None:
+        """Changed scans, corrected columns and pruned rows: one swap if there are any."""
+        present = self.writer.read()
+        settings = present.settings()
+        self.source.check(settings["encoder"])
+        stored = present.obs()
+        keep, has_unlisted = self._keep(stored["scan_id"])
+        kinds = wanted_kinds(self.manifest.kinds, present.kinds, has_unlisted=has_unlisted)
+        kept = stored.iloc[keep].reset_index(drop=True)
+        synced, self.result.difference = synced_rows(kept, self.manifest.table, kinds)
+        replaced = self._embed_changed(synced, rows, progress)
+        fresh = with_manifest(settings, self.manifest)
+        is_same = self.result.difference.is_empty and settings_of(settings) == settings_of(fresh)
+        if replaced or self.result.n_pruned or not is_same:
+            self.writer.rewrite(synced, kinds, keep, replaced=replaced, settings=fresh)
+
+    def _keep(self, stored_ids: "pd.Series[str]") -> tuple[NDArray[np.intp], bool]:
+        """Stored rows that stay, and whether some of them are not in the manifest."""
+        listed = stored_ids.isin(self.manifest.table["scan_id"]).to_numpy(dtype=bool)
+        if self.options.prune:
+            self.result.n_pruned = int((~listed).sum())
+            return np.flatnonzero(listed), False
+        self.result.unlisted = tuple(stored_ids[~listed])
+        return np.arange(len(listed)), bool((~listed).any())
+
+    def _embed_changed(
+        self, synced: pd.DataFrame, rows: NDArray[np.intp], progress: Progress
+    ) -> dict[int, NDArray[np.float32]]:
+        """Row -> new embedding of stored scans whose bytes changed; `synced` gets their hashes."""
+        place = {scan_id: row for row, scan_id in enumerate(synced["scan_id"])}
+        hashes = synced["content_hash"].to_numpy(dtype=object)
+        changed = []
+        for job in self._jobs(rows, place, want_stored=True):
+            found = self._hash(job)
+            if found == hashes[place[job.scan_id]]:
+                self.result.n_unchanged += 1
+            elif found:
+                changed.append(job)
+        replaced: dict[int, NDArray[np.float32]] = {}
+        for done, embedding in self._embed(changed, progress):
+            row = place[done.job.scan_id]
+            replaced[row] = embedding
+            hashes[row] = done.content_hash
+            self.result.n_changed += 1
+        synced["content_hash"] = pd.array(hashes, dtype="string")
+        return replaced
+
+    def _hash(self, job: Job) -> str:
+        """Content hash of a stored scan; "" when its file is gone, which is noted."""
+        try:
+            return self.hashes.hash(job.scan_id, job.path)
+        except (ScanError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._skip(job, f"{reason}; the stored embedding is kept")
+            return ""
+
+    def _append(self, rows: NDArray[np.intp], progress: Progress) -> None:
+        """Embed scans the store does not have, committing them as they come."""
+        known: set[str] = set()
+        if self.writer.exists:
+            known = set(self.writer.read().obs(["scan_id"])["scan_id"])
+        jobs = self._jobs(rows, known, want_stored=False)
+        if not jobs:
+            return
+        if not self.writer.exists:
+            self._create()
+        kinds = self.writer.read().kinds
+        waiting: list[Ready] = []
+        last = time.monotonic()
+        for done, embedding in self._embed(jobs, progress):
+            waiting.append((done, embedding))
+            n_bytes = len(waiting) * embedding.nbytes
+            waited_s = time.monotonic() - last
+            if n_bytes >= self.options.commit_bytes or waited_s >= self.options.commit_s:
+                self._commit(waiting, kinds)
+                waiting, last = [], time.monotonic()
+        self._commit(waiting, kinds)
+
+    def _jobs(
+        self, rows: NDArray[np.intp], stored: "set[str] | dict[str, int]", *, want_stored: bool
+    ) -> list[Job]:
+        """The chosen scans that are, or are not, in the store, in the manifest's order."""
+        ids = self.manifest.table["scan_id"].to_numpy(dtype=object)
+        return [
+            Job(int(row), ids[row], self.manifest.paths[row])
+            for row in rows
+            if (ids[row] in stored) == want_stored
+        ]
+
+    def _embed(self, jobs: list[Job], progress: Progress) -> Iterator[Ready]:
+        """The jobs that could be embedded; the others are noted as skipped."""
+        if not jobs:
+            return
+        embedder = self._loaded()
+        settings = preprocessing_of(embedder.card)
+        stream = EmbeddingStream(embedder, settings, self.hashes.hash, workers=self.options.workers)
+        start = time.monotonic()
+        for count, done in enumerate(stream.run(jobs), start=1):
+            self.result.encode_s = time.monotonic() - start
+            progress(count, len(jobs))
+            for note in done.notes:
+                self.result.notes.append(self._problem(done.job, note, is_error=False))
+            if done.embedding is None:
+                self._skip(done.job, done.reason)
+                continue
+            self.result.n_shared += done.is_shared
+            self.result.n_embedded += not done.is_shared
+            yield done, done.embedding
+
+    def _loaded(self) -> Embedder:
+        """The store's encoder, loaded at its first use."""
+        if self._embedder is None:
+            card = self.writer.read().settings()["encoder"]
+            self._embedder = self.source.for_store(card, self.writer.cache)
+        return self._embedder
+
+    def _create(self) -> None:
+        """Make the empty store: columns, the encoder's card, how the manifest was read."""
+        self._embedder = self.source.for_new_store(self.manifest, self.writer.cache)
+        settings = with_manifest({"encoder": dict(self._embedder.card)}, self.manifest)
+        kinds = wanted_kinds(self.manifest.kinds, {}, has_unlisted=False)
+        self.writer.create(self._embedder.width, kinds, settings)
+
+    def _commit(self, waiting: list[Ready], kinds: Mapping[str, str]) -> None:
+        """Append embedded scans with their columns."""
+        if not waiting:
+            return
+        rows = np.array([done.job.row for done, _ in waiting])
+        obs = rows_from_manifest(self.manifest.table, rows, kinds)
+        hashes = [done.content_hash for done, _ in waiting]
+        obs["content_hash"] = pd.array(hashes, dtype="string")
+        obs["encoder_role"] = pd.array(["unseen"] * len(waiting), dtype="string")
+        self.writer.append(np.stack([embedding for _, embedding in waiting]), obs)
+
+    def _restore_order(self) -> None:
+        """Put rows that were added between others into the manifest's order, by one swap."""
+        present = self.writer.read()
+        ids = present.obs(["scan_id"])["scan_id"]
+        order = manifest_order(ids, self.manifest.table["scan_id"])
+        if not np.array_equal(order, np.arange(len(order))):
+            obs = present.obs().iloc[order].reset_index(drop=True)
+            self.writer.rewrite(obs, present.kinds, order)
+
+    def _fit_reference(self) -> None:
+        """Fit the reference once; later builds leave it alone, `refit` renews it."""
+        present = self.writer.read()
+        if present.n_rows and present.reference() is None:
+            obs = present.obs(["patient_id", "view"])
+            self.writer.add_reference(
+                fit_reference(present.embeddings(), obs["patient_id"], obs["view"])
+            )
+
+    def _summarize(self) -> None:
+        """Figures of the store as it is now."""
+        present = self.writer.read()
+        reference = present.reference()
+        self.result.n_rows = present.n_rows
+        self.result.n_patients = present.obs(["patient_id"])["patient_id"].nunique()
+        self.result.generation = present.generation
+        self.result.n_reference_patients = len(reference.patients) if reference else 0
+        self.result.is_trained = bool(present.settings()["encoder"].get("is_trained", True))
+
+    def _problem(self, job: Job, message: str, *, is_error: bool) -> Problem:
+        """A message about one scan, with its place in the manifest."""
+        where = f"{self.manifest.row_word} {self.manifest.lines[job.row]}"
+        return Problem(where, job.scan_id, message, is_error)
+
+    def _skip(self, job: Job, reason: str) -> None:
+        """Note a scan that is left out, or left as it was."""
+        self.result.skipped.append(self._problem(job, reason, is_error=True))

@@ -1,0 +1,240 @@
+"""A store as researchers use it: one object whose methods carry the commands' names."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from learner_index.config import EncoderOptions, SimilarOptions
+from learner_index.data.content import content_hash
+from learner_index.data.records import Hits, Reference
+from learner_index.errors import QueryError, ScanError
+from learner_index.pipeline.embed import read_frames
+from learner_index.pipeline.settings import preprocessing_of
+from learner_index.pipeline.source import ChosenEncoder
+from learner_index.search.query import (
+    Query,
+    patient_query,
+    scan_query,
+    vector_query,
+    visit_query,
+)
+from learner_index.search.reference import fit_reference
+from learner_index.search.similar import similar
+from learner_index.search.table import SearchTable
+from learner_index.store.paths import cache_folder, check_store_path
+from learner_index.store.reader import StoreReader
+from learner_index.store.writer import open_writer
+
+
+def open_store(path: str | Path) -> "Cohort":
+    """A store, ready for questions.
+
+    Args:
+        path: the store's folder, ending in .zarr.
+
+    Raises:
+        StoreNotFoundError: nothing is there.
+        StoreFormatError: it is no store, or of a later version's layout.
+
+    Example:
+        >>> import learner_index as li
+        >>> cohort = li.open_store("stores/cohort.zarr")  # doctest: +SKIP
+        >>> cohort.similar(patient="P017", k=5).to_frame()  # doctest: +SKIP
+    """
+    return Cohort(Path(path))
+
+
+class Cohort:
+    """The scans of one store as they were committed when it was opened.
+
+    Attributes:
+        path: the store's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = check_store_path(path)
+        self._reader = StoreReader(path)
+        self._settings = self._reader.settings()
+        self._table: SearchTable | None = None
+
+    def __repr__(self) -> str:
+        """One line: what it is and how large."""
+        return (
+            f"Cohort({self.path.name}: {len(self)} scans of "
+            f"{self.obs['patient_id'].nunique()} patients, {self._reader.width} values each)"
+        )
+
+    def __len__(self) -> int:
+        """Number of scans."""
+        return self._reader.n_rows
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """One row a scan: ids, day, view, health score (higher is healthier) and all else kept."""
+        return self.table.obs
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """(n, e) embeddings, row-aligned with `obs`."""
+        return self.table.embeddings
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the store remembers: encoder card, score rule, clock, versions, reference."""
+        return self._settings
+
+    @property
+    def reference(self) -> Reference | None:
+        """Statistics fitted once on named patients; None before the first build ended."""
+        return self._reader.reference()
+
+    @property
+    def table(self) -> SearchTable:
+        """The rows in the form searches share."""
+        if self._table is None:
+            self._table = SearchTable(
+                self._reader.embeddings(),
+                self._reader.obs(),
+                clock=self._settings["clock"],
+                reference=self.reference,
+                space=self._settings["encoder"]["space"],
+            )
+        return self._table
+
+    def similar(
+        self,
+        *,
+        patient: str | None = None,
+        scan: str | None = None,
+        file: str | Path | None = None,
+        vector: ArrayLike | None = None,
+        day: float | None = None,
+        visit: str | None = None,
+        view: str | None = None,
+        modality: str | None = None,
+        options: SimilarOptions | None = None,
+        encoder: EncoderOptions | None = None,
+        **changes: Any,
+    ) -> Hits:
+        """Patients (visits, scans) that look like a patient, a visit, a scan, a file or a vector.
+
+        Args:
+            patient: a patient: all their scans; with `day` or `visit`, one visit. Beside `file`
+                or `vector`: whom these belong to, so that they are not found themselves.
+            scan: one stored scan.
+            file: a scan outside the store, embedded with the store's own encoder.
+            vector: (e,) or (q, e) embeddings of the store's space.
+            day: day of the visit meant.
+            visit: id of the visit meant.
+            view: view of the file or vector.
+            modality: modality of the file or vector.
+            options: what is asked for; see `SimilarOptions`.
+            encoder: names the weights again when the store's cache has lost them.
+            **changes: single fields of `SimilarOptions`, such as k=5 or where=["site == A"].
+
+        Returns:
+            The hits, best first, with everything needed to judge them.
+
+        Raises:
+            QueryError: nothing or too much is asked, or it cannot be answered.
+        """
+        chosen = _options(options, changes)
+        n_others = sum(asked is not None for asked in (scan, file, vector))
+        if n_others > 1 or (n_others == 0 and patient is None):
+            raise QueryError("name one query: a patient, a scan, a file or a vector")
+        if file is not None:
+            query = self._file_query(Path(file), patient, view, modality, encoder)
+        elif vector is not None:
+            query = vector_query(
+                self.table, vector, patient_id=patient, view=view, modality=modality
+            )
+        elif scan is not None:
+            query = scan_query(self.table, scan)
+        else:
+            query = self._patient_query(str(patient), day, visit)
+        return similar(self.table, query, chosen)
+
+    def _patient_query(self, patient: str, day: float | None, visit: str | None) -> Query:
+        """A whole patient, or one visit."""
+        if day is None and visit is None:
+            return patient_query(self.table, patient)
+        return visit_query(self.table, patient, day=day, visit=visit)
+
+    def _file_query(
+        self,
+        file: Path,
+        patient: str | None,
+        view: str | None,
+        modality: str | None,
+        options: EncoderOptions | None,
+    ) -> Query:
+        """A scan outside the store, embedded on the fly."""
+        card = self._settings["encoder"]
+        try:
+            frames, _ = read_frames(file, preprocessing_of(card))
+        except ScanError as error:
+            raise QueryError(f"{file.name}: {error}") from error
+        embedder = ChosenEncoder(options).for_store(card, cache_folder(self.path))
+        return vector_query(
+            self.table,
+            embedder.embed(frames[None]),
+            kind="file",
+            patient_id=patient,
+            view=view,
+            modality=modality,
+            content_hash=content_hash(file),
+        )
+
+    def refit(self, patients: Sequence[str] | None = None) -> Reference:
+        """Fit the reference again, on these patients or on all; raises the store's generation.
+
+        Raises:
+            NotEnoughDataError: none of the patients has a scan.
+            StoreLockedError: another process is writing.
+        """
+        with open_writer(self.path) as writer:
+            present = writer.read()
+            obs = present.obs(["patient_id", "view"])
+            reference = fit_reference(
+                present.embeddings(), obs["patient_id"], obs["view"], patients
+            )
+            writer.add_reference(reference)
+        self._reader = StoreReader(self.path)
+        self._settings, self._table = self._reader.settings(), None
+        return reference
+
+
+def read_vector(file: Path) -> NDArray[np.float32]:
+    """Embeddings from a .npy file, for a query by vector.
+
+    Returns:
+        (e,) or (q, e) float32.
+
+    Raises:
+        QueryError: it is no such file.
+    """
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise QueryError(f"{file.name} is no .npy file of embeddings: {error}") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+        raise QueryError(f"{file.name} holds no numbers: save an (e,) or (q, e) array with np.save")
+    return np.asarray(found, dtype=np.float32)
+
+
+def _options(options: SimilarOptions | None, changes: dict[str, Any]) -> SimilarOptions:
+    """Options with single fields changed; texts and lists become tuples."""
+    unknown = sorted(set(changes) - set(SimilarOptions.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(SimilarOptions.__dataclass_fields__)
+        raise QueryError(f"unknown option {unknown[0]!r}: known are {known}")
+    for name in ("where", "match"):
+        if name in changes:
+            value = changes[name]
+            changes[name] = (value,) if isinstance(value, str) else tuple(value)
+    return replace(options or SimilarOptions(), **changes)

@@ -1,0 +1,183 @@
+"""What a store holds, whether it is whole, and how to tidy it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from learner_index.data.records import Reference
+from learner_index.data.visits import visit_codes
+from learner_index.search.reference import drift
+from learner_index.store.paths import check_store_path
+from learner_index.store.reader import StoreReader
+from learner_index.store.verify import leftovers, store_size, verify_store
+from learner_index.store.writer import open_writer
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A store in figures and words.
+
+    Attributes:
+        n_patients_followed: patients with two visits or more.
+        score: where the health score comes from, how many scans have one, and its range.
+        encoder: the encoder in words.
+        space: fingerprint of the encoder with its preprocessing.
+        roles: how many scans come from patients the encoder was trained on.
+        reference: what searches rest on, and how far the cohort has drifted from it.
+        n_bytes: size on disk.
+        notes: what a person should know.
+    """
+
+    path: str
+    n_scans: int
+    n_visits: int
+    n_patients: int
+    n_patients_followed: int
+    views: Mapping[str, int]
+    clock: str
+    score: str
+    encoder: str
+    space: str
+    roles: str
+    reference: str
+    generation: int
+    layout: int
+    n_bytes: int
+    columns: tuple[str, ...]
+    card: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON-ready values."""
+        return dict(_plain(asdict(self)))
+
+
+def store_info(path: Path) -> StoreInfo:
+    """What a store holds.
+
+    Raises:
+        StoreNotFoundError: nothing is there.
+        StoreFormatError: it is no store.
+    """
+    reader = StoreReader(check_store_path(path))
+    obs, settings, reference = reader.obs(), reader.settings(), reader.reference()
+    card = settings["encoder"]
+    visits = visit_codes(obs)
+    per_patient = pd.Series(visits).groupby(obs["patient_id"].to_numpy(dtype=object)).nunique()
+    return StoreInfo(
+        path=str(path),
+        n_scans=len(obs),
+        n_visits=int(per_patient.sum()),
+        n_patients=int(obs["patient_id"].nunique()),
+        n_patients_followed=int((per_patient > 1).sum()),
+        views={str(k): int(v) for k, v in obs["view"].value_counts().sort_index().items()},
+        clock=str(settings["clock"]),
+        score=_score(obs["health_score"], settings.get("score", {})),
+        encoder=_encoder(card),
+        space=str(card["space"]),
+        roles=_roles(obs["encoder_role"]),
+        reference=_reference(reference, reader, obs),
+        generation=reader.generation,
+        layout=reader.layout,
+        n_bytes=store_size(path),
+        columns=tuple(name for name in reader.kinds),
+        card=card,
+        notes=_notes(path, reference, int(obs["patient_id"].nunique())),
+    )
+
+
+def _score(scores: "pd.Series[float]", rule: Mapping[str, Any]) -> str:
+    """The health score in words."""
+    known = scores.dropna()
+    if known.empty:
+        return "none: give --score-column to `build`"
+    turned = ", turned so that higher is healthier" if rule.get("direction") == "lower" else ""
+    return (
+        f"{rule.get('column', 'health_score')}, {len(known)} of {len(scores)} scans, "
+        f"{known.min():g} to {known.max():g}{turned}"
+    )
+
+
+def _encoder(card: Mapping[str, Any]) -> str:
+    """The encoder in words."""
+    learned = card.get("trained_on", "unknown") if card.get("is_trained", True) else "nothing"
+    return f"{card['spec']}, {card['embedding_width']} values, trained on {learned}"
+
+
+def _roles(roles: "pd.Series[str]") -> str:
+    """Scans by what the encoder has seen of their patients."""
+    counts = roles.value_counts().sort_index()
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "no scans"
+
+
+def _reference(reference: Reference | None, reader: StoreReader, obs: pd.DataFrame) -> str:
+    """The reference and its drift in words."""
+    if reference is None:
+        return "none yet"
+    words = (
+        f"{reference.fingerprint}: {reference.n_scans} scans of {len(reference.patients)} patients"
+    )
+    if not reader.n_rows:
+        return words
+    found = drift(reference, reader.embeddings(), obs["patient_id"])
+    return f"{words}; drift {found.shift:.2f} of the spread, {found.n_new_patients} new patients"
+
+
+def _notes(path: Path, reference: Reference | None, n_patients: int) -> tuple[str, ...]:
+    """What a person should know about a store."""
+    notes = []
+    if reference is not None and n_patients > 1.2 * len(reference.patients):
+        notes.append(f"the cohort has grown since the reference was fitted: `refit {path}`")
+    if leftovers(path):
+        notes.append("a writer is at work or was killed: uncommitted rows stay invisible")
+    return tuple(notes)
+
+
+def _plain(value: Any) -> Any:
+    """Nested values as JSON knows them: arrays become lists."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Whether a store is whole: empty `problems` say yes."""
+
+    path: str
+    n_scans: int
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON-ready values."""
+        return asdict(self)
+
+
+def verify_report(path: Path) -> VerifyReport:
+    """Check every promise a store makes, checksums included.
+
+    Raises:
+        StoreNotFoundError: nothing is there.
+        StoreFormatError: it is no store.
+    """
+    problems = verify_store(check_store_path(path))
+    return VerifyReport(str(path), StoreReader(path).n_rows, problems)
+
+
+def compact_store(path: Path) -> tuple[int, int]:
+    """Rewrite a store in this version's layout; bytes before and after.
+
+    Raises:
+        StoreNotFoundError: nothing is there.
+        StoreLockedError: another process is writing.
+    """
+    StoreReader(check_store_path(path))
+    before = store_size(path)
+    with open_writer(path) as writer:
+        writer.compact()
+    return before, store_size(path)

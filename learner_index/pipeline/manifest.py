@@ -1,0 +1,51 @@
+"""`manifest` and `check`: a table from a folder tree, and whether a table is sound."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from learner_index.config import ManifestOptions
+from learner_index.data.bids import write_manifest_from_bids
+from learner_index.data.check import check_manifest
+from learner_index.data.folder import write_manifest_from_folder
+from learner_index.data.manifest import read_manifest
+from learner_index.data.report import Report
+from learner_index.data.writing import FolderResult
+
+
+def write_manifest(
+    folder: Path,
+    output: Path,
+    *,
+    pattern: str | None = None,
+    suffixes: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> FolderResult:
+    """Write a manifest from a folder tree, by pattern, or as BIDS when there is none.
+
+    Args:
+        folder: top of the tree.
+        output: table to write.
+        pattern: such as "{patient_id}/{day}_{view}.mp4"; None: the tree follows BIDS.
+        suffixes: of BIDS, such as T1w; None: all.
+        overwrite: replace an existing table.
+
+    Raises:
+        ManifestError: nothing fits, or the table exists.
+    """
+    if pattern is None:
+        return write_manifest_from_bids(folder, output, suffixes=suffixes, overwrite=overwrite)
+    return write_manifest_from_folder(folder, pattern, output, overwrite=overwrite)
+
+
+def check_cohort(manifest: Path, changes: Mapping[str, Any] | None = None) -> Report:
+    """A cohort in figures, with every problem of its manifest and its files.
+
+    Args:
+        manifest: the table.
+        changes: fields of `ManifestOptions` other than the defaults.
+
+    Raises:
+        ManifestError: nothing can be made of the file.
+    """
+    return check_manifest(read_manifest(manifest, ManifestOptions(**(changes or {}))))

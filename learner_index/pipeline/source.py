@@ -1,0 +1,159 @@
+"""Where encoders come from: a user's wish, a cohort's scans, a store's memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_index.config import EncoderOptions, Preprocessing
+from learner_index.data.manifest import Manifest
+from learner_index.data.preprocess import choose_pixel_mm, extent_mm
+from learner_index.data.readers import read_scan
+from learner_index.data.records import Embedder, Scan
+from learner_index.errors import EncoderError, ScanError, SpaceMismatchError
+from learner_index.pipeline.settings import preprocessing_of
+
+DEFAULT_SPEC = "imagenet"
+DEFAULT_WIDTH = 128
+SAMPLE = 16
+_PREPROCESSING = ("size", "frames", "pixel_mm", "anchor", "intensity", "plane", "slice_range")
+
+
+class ChosenEncoder:
+    """Gives a build or a query the encoder that was asked for, or the store's own.
+
+    Args:
+        options: what was asked for.
+    """
+
+    def __init__(self, options: EncoderOptions | None = None) -> None:
+        self.options = options or EncoderOptions()
+
+    def for_new_store(self, manifest: Manifest, cache: Path) -> Embedder:
+        """The encoder of a new store, kept in its cache so that files can be queried later.
+
+        Raises:
+            EncoderError: there is no such encoder, or its weights do not fit.
+        """
+        from learner_index.learn.encoder import make_encoder
+
+        encoder = make_encoder(
+            self.options.spec or DEFAULT_SPEC,
+            preprocessing=declare_preprocessing(self.options, manifest.paths),
+            width=DEFAULT_WIDTH if self.options.width is None else self.options.width or None,
+            temporal_shift=self.options.temporal_shift,
+            batch_size=self.options.batch_size,
+            device=self.options.device,
+            precision=self.options.precision,
+            seed=self.options.seed,
+        )
+        encoder.save(cache / "encoder")
+        return encoder
+
+    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+        """The encoder a store was built with.
+
+        Raises:
+            SpaceMismatchError: another one was asked for.
+            EncoderError: its weights are no longer in the cache, and none were named.
+        """
+        self.check(card)
+        encoder = self._remake(card) if self.options.spec else self._reload(card, cache)
+        if encoder.card["space"] != card["space"]:
+            raise SpaceMismatchError(
+                f"the encoder's space is {encoder.card['space']}, the store's {card['space']}: "
+                "use the encoder the store was built with, or build another store"
+            )
+        return encoder
+
+    def check(self, card: Mapping[str, Any]) -> None:
+        """Refuse settings that are plainly not the store's, without loading an encoder.
+
+        Raises:
+            SpaceMismatchError: a setting differs from the store's.
+        """
+        known: dict[str, Any] = asdict(preprocessing_of(card))
+        known["width"] = card["embedding_width"]
+        asked = {name: getattr(self.options, name) for name in (*_PREPROCESSING, "width")}
+        for name, value in asked.items():
+            wanted = None if name == "pixel_mm" and value == 0 else value
+            if value is not None and wanted != known[name] and (name, value) != ("width", 0):
+                raise SpaceMismatchError(
+                    f"the store was built with {name} {known[name]}, not {value}: "
+                    "leave the option out, or build another store"
+                )
+
+    def _remake(self, card: Mapping[str, Any]) -> Embedder:
+        """The encoder that was named, with everything else as in the store."""
+        from learner_index.learn.encoder import make_encoder
+
+        return make_encoder(
+            str(self.options.spec),
+            preprocessing=preprocessing_of(card),
+            width=None if card["projection"] == "none" else int(card["embedding_width"]),
+            temporal_shift="on" if card["temporal_shift"] else "off",
+            batch_size=int(card["batch_size"]),
+            device=self.options.device,
+            precision=self.options.precision,
+            seed=int(card.get("seed", 0)),
+        )
+
+    def _reload(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+        """The encoder kept in the store's cache."""
+        from learner_index.learn.encoder import load_encoder
+
+        if not (cache / "encoder").is_dir():
+            raise EncoderError(
+                f"the encoder's weights are no longer in {cache.name}: "
+                f"name them again with --encoder (the store was built with {card['spec']})"
+            )
+        return load_encoder(
+            cache / "encoder",
+            device=self.options.device,
+            precision=self.options.precision,
+            batch_size=int(card["batch_size"]),
+        )
+
+
+def declare_preprocessing(options: EncoderOptions, paths: Sequence[Path]) -> Preprocessing:
+    """The preprocessing of a new store: what was asked for, else what a sample of scans suggests.
+
+    Clips whose spacing is known keep their top (the probe's surface), others their middle; the
+    physical field is the one the sampled scans share.
+
+    Args:
+        options: what was asked for.
+        paths: the cohort's scans; 16 of them, evenly spread, are looked at.
+    """
+    base = Preprocessing()
+    asked = {n: getattr(options, n) for n in _PREPROCESSING if getattr(options, n) is not None}
+    size = int(asked.get("size", base.size))
+    if "pixel_mm" not in asked or "anchor" not in asked:
+        sample = _sample(paths) if asked.get("pixel_mm") != 0 else []
+        extents = [extent for scan in sample if (extent := extent_mm(scan)) is not None]
+        clips = sum(scan.kind == "clip" for scan in sample)
+        asked.setdefault("pixel_mm", choose_pixel_mm(extents, size))
+        asked.setdefault("anchor", "top" if 2 * clips > len(sample) else base.anchor)
+    if asked["pixel_mm"] == 0:
+        asked["pixel_mm"] = None
+    return Preprocessing(**asked)
+
+
+def _first(n: int) -> NDArray[np.intp]:
+    """The first of n frames, for readers."""
+    return np.zeros(1, dtype=np.intp)
+
+
+def _sample(paths: Sequence[Path]) -> list[Scan]:
+    """First frames of scans spread evenly over the cohort; broken ones are passed over."""
+    step = max(1, len(paths) // SAMPLE)
+    found = []
+    for path in paths[::step][:SAMPLE]:
+        try:
+            found.append(read_scan(path, pick=_first))
+        except (ScanError, OSError):
+            continue
+    return found

@@ -1,0 +1,195 @@
+"""What a manifest says against what a store holds: which rows, columns and order must change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+ALWAYS: Mapping[str, str] = {
+    "scan_id": "text",
+    "patient_id": "text",
+    "day": "number",
+    "view": "text",
+    "health_score": "number",
+    "treatment": "text",
+    "response": "text",
+    "site": "text",
+    "content_hash": "text",
+    "encoder_role": "text",
+}
+"""Columns every store has, whatever the manifest brings."""
+OWN = ("content_hash", "encoder_role")
+"""Columns the build writes; a manifest cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What syncing changed or would change in a store's columns.
+
+    Attributes:
+        corrected: column -> number of stored rows whose value the manifest corrects.
+        added: columns the store did not have.
+        retyped: columns whose kind changes, as "name: old -> new".
+        absent: stored columns the manifest no longer has; they are kept.
+    """
+
+    corrected: Mapping[str, int]
+    added: tuple[str, ...]
+    retyped: tuple[str, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the store's columns say what the manifest says."""
+        return not (self.corrected or self.added or self.retyped)
+
+
+def wanted_kinds(
+    manifest_kinds: Mapping[str, str], stored_kinds: Mapping[str, str], *, has_unlisted: bool
+) -> dict[str, str]:
+    """Column -> kind of a store in step with the manifest: stored order first, then new columns.
+
+    Args:
+        manifest_kinds: what the manifest's columns hold now.
+        stored_kinds: what the store's columns hold; empty for a new store.
+        has_unlisted: some stored rows are not in the manifest; a column whose kind changed then
+            becomes text, so that none of their values is lost.
+    """
+    fresh = {name: manifest_kinds.get(name, kind) for name, kind in ALWAYS.items()}
+    fresh |= {name: kind for name, kind in manifest_kinds.items() if name not in fresh}
+    kept = {name: fresh.get(name, kind) for name, kind in stored_kinds.items()}
+    if has_unlisted:
+        kept = {n: kind if kind == stored_kinds[n] else "text" for n, kind in kept.items()}
+    return kept | {name: kind for name, kind in fresh.items() if name not in kept}
+
+
+def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+    """A column turned into its kind; what cannot be turned becomes missing."""
+    if kind == "text":
+        return _as_text(values)
+    if kind == "flag":
+        return values.astype("boolean")
+    if isinstance(values.dtype, pd.BooleanDtype):
+        values = values.astype("Float64")
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+def _as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Text as typed: whole numbers lose the point that float64 gave them."""
+    if pd.api.types.is_float_dtype(values.dtype):
+        text = [pd.NA if np.isnan(v) else f"{v:.15g}" for v in values.to_numpy(dtype=float)]
+        return pd.Series(pd.array(text, dtype="string"), index=values.index)
+    if isinstance(values.dtype, pd.BooleanDtype):
+        return values.astype("string").str.lower()
+    return values.astype("string")
+
+
+def rows_from_manifest(
+    table: pd.DataFrame, rows: NDArray[np.intp], kinds: Mapping[str, str]
+) -> pd.DataFrame:
+    """Manifest rows with exactly the store's columns; what the manifest lacks is missing.
+
+    `content_hash` and `encoder_role` are empty text, for the build to fill in.
+    """
+    taken = table.iloc[rows].reset_index(drop=True)
+    columns = {}
+    for name, kind in kinds.items():
+        if name in OWN:
+            columns[name] = pd.Series(pd.array([""] * len(taken), dtype="string"))
+        elif name in taken:
+            columns[name] = as_kind(taken[name], kind)
+        else:
+            columns[name] = _missing(len(taken), kind)
+    return pd.DataFrame(columns, index=taken.index)
+
+
+def _missing(n: int, kind: str) -> "pd.Series[Any]":
+    """A column of nothing but missing values."""
+    if kind == "number":
+        return pd.Series(np.full(n, np.nan))
+    return pd.Series(pd.array([pd.NA] * n, dtype="string" if kind == "text" else "boolean"))
+
+
+def synced_rows(
+    stored: pd.DataFrame, table: pd.DataFrame, kinds: Mapping[str, str]
+) -> tuple[pd.DataFrame, Difference]:
+    """Stored rows brought into step with the manifest.
+
+    Args:
+        stored: the store's columns, in row order.
+        table: the manifest's table.
+        kinds: columns and kinds wanted.
+
+    Returns:
+        The rows in the same order with the columns of `kinds`, and what differs from `stored`.
+        Rows the manifest does not list keep their values.
+    """
+    position = pd.Series(np.arange(len(table)), index=table["scan_id"])
+    where = position.reindex(stored["scan_id"]).to_numpy(dtype=float, na_value=np.nan)
+    listed = np.flatnonzero(~np.isnan(where))
+    fresh = rows_from_manifest(table, where[listed].astype(np.intp), kinds)
+    columns, corrected = {}, {}
+    for name, kind in kinds.items():
+        known = name in stored
+        values = as_kind(stored[name], kind) if known else _missing(len(stored), kind)
+        if name not in OWN and name in table:
+            changed = listed[_differs(values.iloc[listed], fresh[name])]
+            values = values.copy()
+            values.iloc[listed] = fresh[name].array
+            if known and len(changed):
+                corrected[name] = len(changed)
+        columns[name] = values
+    return pd.DataFrame(columns), _difference(stored, table, kinds, corrected)
+
+
+def _differs(one: "pd.Series[Any]", other: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Where two columns of one kind differ; missing equals missing."""
+    a, b = one.reset_index(drop=True), other.reset_index(drop=True)
+    both_missing = (a.isna() & b.isna()).to_numpy(dtype=bool)
+    equal = (a == b).fillna(value=False).to_numpy(dtype=bool)
+    return np.asarray(~(equal | both_missing))
+
+
+def _difference(
+    stored: pd.DataFrame,
+    table: pd.DataFrame,
+    kinds: Mapping[str, str],
+    corrected: Mapping[str, int],
+) -> Difference:
+    """What changes between the stored columns and the wanted ones."""
+    retyped = [
+        f"{name}: {kind_of_series(stored[name])} -> {kind}"
+        for name, kind in kinds.items()
+        if name in stored and kind_of_series(stored[name]) != kind
+    ]
+    return Difference(
+        corrected=dict(corrected),
+        added=tuple(name for name in kinds if name not in stored),
+        retyped=tuple(retyped),
+        absent=tuple(str(n) for n in stored if n not in table and n not in OWN and n not in ALWAYS),
+    )
+
+
+def kind_of_series(values: "pd.Series[Any]") -> str:
+    """The kind a stored column was read as."""
+    if isinstance(values.dtype, pd.BooleanDtype):
+        return "flag"
+    return "number" if pd.api.types.is_float_dtype(values.dtype) else "text"
+
+
+def manifest_order(stored_ids: Iterable[str], manifest_ids: Iterable[str]) -> NDArray[np.intp]:
+    """Row order that follows the manifest; rows it does not list come last, as they stood.
+
+    Rows that already stand in the manifest's order are left where they are, whatever unlisted
+    rows stand between them, so that a kept row alone never makes the store be rewritten.
+    """
+    place = {scan_id: i for i, scan_id in enumerate(manifest_ids)}
+    places = np.array([place.get(scan_id, -1) for scan_id in stored_ids], dtype=np.intp)
+    listed = places[places >= 0]
+    if bool(np.all(np.diff(listed) > 0)):
+        return np.arange(len(places), dtype=np.intp)
+    keys = np.where(places < 0, len(place), places)
+    return np.argsort(keys, kind="stable").astype(np.intp)
