@@ -37,7 +37,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
                 "the network's state_dict() as .safetensors and use that"
             ) from problem
         raise EncoderError(_unreadable(file)) from problem
-    except (SafetensorError, OSError, EOFError, ValueError, KeyError, AttributeError) as problem:
+    except AttributeError as problem:  # timm looked for names in what has none
+        raise EncoderError(f"{file.name} holds no weights by name") from problem
+    except (SafetensorError, OSError, EOFError, ValueError, KeyError) as problem:
         raise EncoderError(_unreadable(file)) from problem
     return _only_tensors(weights, file.name)
 

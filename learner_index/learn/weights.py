@@ -130,10 +130,26 @@ def build_backbone(spec: EncoderSpec, *, size: int, seed: int = 0) -> Backbone:
 
 
 def untrained(architecture: str, *, size: int, seed: int) -> nn.Module:
-    """A timm network with seeded random weights, one channel in and pooled features out."""
+    """A timm network with seeded random weights, one channel in and pooled features out.
+
+    All residual branches are open, so that every block and the temporal shift have an effect.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's only, unlike torch.manual_seed
-        return _create(architecture, size)
+        network = _create(architecture, size)
+    _open_branches(network)
+    return network
+
+
+def _open_branches(network: nn.Module) -> None:
+    """Let the residual branches of an untrained network through.
+
+    timm starts the last norm of each residual block at zero, which helps training and closes the
+    branch until then: a frozen network would see neither its blocks nor neighbouring frames.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any():
+            nn.init.ones_(module.weight)
 
 
 def feature_width(module: nn.Module) -> int:
@@ -147,10 +163,10 @@ def _create(architecture: str, size: int, *, pretrained: bool = False) -> nn.Mod
     import timm
 
     options: dict[str, Any] = {"pretrained": pretrained, "num_classes": 0, "in_chans": 1}
-    cfg = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
-    if cfg is not None and cfg.fixed_input_size:
-        options["img_size"] = size
     try:
+        cfg = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+        if cfg is not None and cfg.fixed_input_size:
+            options["img_size"] = size
         network: nn.Module = timm.create_model(architecture, **options)
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError) as problem:
         if pretrained:
