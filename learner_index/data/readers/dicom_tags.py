@@ -39,7 +39,7 @@ def check_tags(tags: Sequence[str]) -> None:
             raise ScanError(f"{keyword!r} is no DICOM keyword; check its spelling")
         if _is_personal(keyword, tag >> 16, dictionary_VR(tag)):
             raise ScanError(f"{keyword} can identify a person and is never read; leave it out")
-        if dictionary_VR(tag) in _NO_TEXT_VR:
+        if set(dictionary_VR(tag).split(" or ")) & set(_NO_TEXT_VR):
             raise ScanError(f"{keyword} holds no text; ask for another keyword")
 
 

@@ -13,6 +13,7 @@ from learner_index.errors import ScanError
 
 _SAME_PLACE_MM = 1e-3
 _GAP_TOLERANCE = 0.1  # of the usual gap
+_FLAT = 0.1  # share of a right-angled voxel's volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,9 @@ def ras_scan(
     sizes = voxel_sizes(affine)
     if not np.all(np.isfinite(affine)) or sizes.min() <= 0:
         raise ScanError("orientation in the header is unusable; mend its affine")
-    turns = io_orientation(affine)
-    if np.any(np.isnan(turns)):
+    if abs(float(np.linalg.det(affine[:3, :3]))) < _FLAT * float(sizes.prod()):
         raise ScanError("two axes of the header point the same way; mend its affine")
+    turns = io_orientation(affine)
     x, y, z = sizes[np.argsort(turns[:, 0])].tolist()
     volume = apply_orientation(values, turns).transpose(2, 1, 0)[:, ::-1, :]
     return _volume_or_image(volume, (z, y, x), notes, tags or {})
