@@ -33,27 +33,46 @@ def cleaned(cells: Sequence[str]) -> list[str | None]:
     return [None if (text := cell.strip()) in MISSING else text for cell in cells]
 
 
-def kind_of(name: str, texts: Texts) -> Kind:
-    """The kind of a column, by its name where the name is understood, else by its values."""
-    if name in TEXT_COLUMNS:
-        return "text"
-    if name in NUMBER_COLUMNS:
-        return "number"
-    return "flag" if name in FLAG_COLUMNS else inferred_kind(texts)
+def typed(name: str, texts: Texts, *, is_number: bool = False) -> tuple[Kind, Any, list[int]]:
+    """A column's kind, its values in that kind, and the positions that are unreadable.
+
+    The kind follows from the name where the name is understood, else from the values.
+    """
+    if is_number or name in NUMBER_COLUMNS:
+        return "number", *numbers_of(texts)
+    if name in FLAG_COLUMNS:
+        return "flag", *flags_of(texts)
+    kind, numbers = ("text", None) if name in TEXT_COLUMNS else inferred(texts)
+    if kind == "flag":
+        return kind, *flags_of(texts)
+    return kind, texts if numbers is None else numbers, []
 
 
-def inferred_kind(texts: Texts) -> Kind:
+def inferred(texts: Texts) -> tuple[Kind, NDArray[np.float64] | None]:
     """Flag when every value is true or false, number when every value is one, else text.
 
     Codes stay text: a leading zero (007), or an integer of more than 15 digits, which a float
     would alter. A column without values is a number column.
+
+    Returns:
+        The kind, and (n,) numbers for a number column.
     """
     values = [text for text in texts if text is not None]
-    if not values:
-        return "number"
-    if values[0].lower() in _TRUTH and {value.lower() for value in set(values)} <= _TRUTH:
-        return "flag"
-    return "text" if _floats(values) is None or _CODE.search("\n".join(values)) else "number"
+    if values and values[0].lower() in _TRUTH and {text.lower() for text in set(values)} <= _TRUTH:
+        return "flag", None
+    floats = _floats(values)
+    if floats is None or _CODE.search("\n".join(values)):
+        return "text", None
+    return "number", _spread_out(texts, floats)
+
+
+def _spread_out(texts: Texts, floats: Sequence[float]) -> NDArray[np.float64]:
+    """(n,) the floats at the positions of the texts that are present, NaN elsewhere."""
+    if len(floats) == len(texts):
+        return np.asarray(floats, dtype=np.float64)
+    numbers = np.full(len(texts), np.nan)
+    numbers[[text is not None for text in texts]] = floats
+    return numbers
 
 
 def _floats(values: Sequence[str]) -> list[float] | None:
@@ -69,19 +88,15 @@ def _floats(values: Sequence[str]) -> list[float] | None:
 
 def numbers_of(texts: Texts) -> tuple[NDArray[np.float64], list[int]]:
     """(n,) floats, NaN where missing or unreadable, and the positions that are unreadable."""
-    present = [row for row, text in enumerate(texts) if text is not None]
-    values = [text for text in texts if text is not None]
-    numbers = np.full(len(texts), np.nan)
-    floats = _floats(values)
+    floats = _floats([text for text in texts if text is not None])
     if floats is not None:
-        numbers[present] = floats
-        return numbers, []
-    bad = []
-    for row, value in zip(present, values, strict=True):
-        one = _floats([value])
+        return _spread_out(texts, floats), []
+    numbers, bad = np.full(len(texts), np.nan), []
+    for row, text in enumerate(texts):
+        one = _floats([] if text is None else [text])
         if one is None:
             bad.append(row)
-        else:
+        elif one:
             numbers[row] = one[0]
     return numbers, bad
 

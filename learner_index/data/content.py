@@ -147,7 +147,8 @@ def _entries(content: Any) -> dict[str, tuple[str, str]]:
 def _stamp(path: Path, resolver: Resolver) -> tuple[str, int]:
     """Hash of what tells a change without reading, and the newest modification time in it."""
     status = os.stat(path)  # noqa: PTH116 - Path is slower
-    real = resolver.real(os.path.abspath(path))  # noqa: PTH100 - links are followed by real
+    text = os.fspath(path)
+    real = resolver.real(text if text.startswith("/") else f"{Path.cwd()}/{text}")
     if not stat.S_ISDIR(status.st_mode):
         return _digest([f"{real}\0{status.st_size}\0{status.st_mtime_ns}"]), status.st_mtime_ns
     lines, newest_ns = [real], 0

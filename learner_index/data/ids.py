@@ -15,8 +15,9 @@ _SAMPLE = 2000
 
 def check_ids(name: str, cells: Sequence[str], texts: Texts, problems: ProblemList) -> None:
     """Reports ids that are missing, hold control characters, or had blanks around them."""
-    missing = [row for row, text in enumerate(texts) if text is None]
-    for row in missing:
+    if None not in texts and list(texts) == cells and not rows_with_control_characters(texts):
+        return
+    for row in (row for row, text in enumerate(texts) if text is None):
         problems.error([row], f"no {name}: fill it in")
     for row in rows_with_control_characters(texts):
         problems.error([row], f"{name} {texts[row]!r} has a control character: take it out")

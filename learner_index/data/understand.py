@@ -15,9 +15,7 @@ from learner_index.data.columns import (
     Kind,
     Texts,
     as_array,
-    flags_of,
-    kind_of,
-    numbers_of,
+    typed,
 )
 from learner_index.data.days import days_since_first, masked
 from learner_index.data.privacy import identifying_header, identifying_values
@@ -85,13 +83,7 @@ def _add(
     columns: Columns, name: str, texts: Texts, options: ManifestOptions, problems: ProblemList
 ) -> None:
     is_score = name == options.score_column
-    kind = "number" if is_score else kind_of(name, texts)
-    values: Any = texts
-    bad: list[int] = []
-    if kind == "number":
-        values, bad = numbers_of(texts)
-    elif kind == "flag":
-        values, bad = flags_of(texts)
+    kind, values, bad = typed(name, texts, is_number=is_score)
     for row in bad:
         problems.error([row], f"{name} {_unreadable(kind, texts[row] or '')}")
     if not is_score or name != "health_score":

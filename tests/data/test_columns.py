@@ -9,9 +9,9 @@ from learner_index.data.columns import (
     as_array,
     cleaned,
     flags_of,
-    inferred_kind,
-    kind_of,
+    inferred,
     numbers_of,
+    typed,
 )
 
 
@@ -45,7 +45,7 @@ def test_words_for_missing_are_missing(word):
 )
 def test_kind_follows_from_all_values(texts, kind):
     """A column is what all its values can be, and codes stay text."""
-    assert inferred_kind(texts) == kind
+    assert inferred(texts)[0] == kind
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_kind_follows_from_all_values(texts, kind):
 )
 def test_understood_names_have_their_kind(name, kind):
     """The kind of an understood column does not depend on its values."""
-    assert kind_of(name, ["1"]) == kind
+    assert typed(name, ["1"])[0] == kind
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))

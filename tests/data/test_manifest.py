@@ -163,6 +163,10 @@ BROKEN = {
         f"{HEAD},split\ns1,p1,a,train\ns2,p1,b,train\ns3,p1,c,test\n",
         ["lines 2 and 4: patient 'p1' is in splits 'train' and 'test'"],
     ),
+    "null character in a path": (
+        f"{HEAD}\ns1,p1,a\x00b\n",
+        ["line 2 s1: path 'a\\x00b' has a control character"],
+    ),
     "path that leaves the folder": (
         f"{HEAD}\ns1,p1,x/../../a\ns2,p1,/etc/hosts\n",
         [
