@@ -1,7 +1,8 @@
 """Who may be a hit: conditions, likenesses, as-of days, the query's own patient, its views."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Rules:
         center: (e,) what "centered" subtracts.
         fingerprint: of the reference; "" when none is used.
         notes: what a reader of any of the answers should know.
+        shared: who is eligible by views and likenesses, worked out once for all queries.
     """
 
     options: SimilarOptions
@@ -39,6 +41,7 @@ class Rules:
     center: NDArray[np.float64]
     fingerprint: str
     notes: tuple[str, ...]
+    shared: dict[Any, "Eligible"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +52,15 @@ class Eligible:
         positions: (n,) by position, True where eligible.
         n_scans: how many.
         n_patients: patients they belong to.
+        counts: rows left after each step, with the step's name.
         notes: why nothing is eligible.
     """
 
     positions: NDArray[np.bool_]
     n_scans: int
     n_patients: int
-    notes: tuple[str, ...]
+    counts: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
@@ -80,9 +85,9 @@ def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
 
 
 def find_eligible(
-    table: SearchTable, query: Query, rules: Rules, spans: Iterable[tuple[int, int]]
+    table: SearchTable, query: Query, rules: Rules, spans: tuple[tuple[int, int], ...]
 ) -> Eligible:
-    """Apply what depends on the query: likenesses, its own patient, its views.
+    """Apply what depends on the query: likenesses, its views, its own patient.
 
     Args:
         table: what is searched.
@@ -93,21 +98,51 @@ def find_eligible(
     Raises:
         QueryError: a likeness that the query's patient does not settle.
     """
+    likenesses = tuple(relate(table, match, query.rows) for match in rules.matches)
+    key = (spans, likenesses)
+    if key not in rules.shared:
+        rules.shared[key] = _everyone(table, rules, spans, likenesses)
+    everyone = rules.shared[key]
+    if query.patient_id is None or rules.options.include_self:
+        found = everyone
+    else:
+        found = _without(table, everyone, query.patient_id)
+    if found.n_scans:
+        return found
+    return replace(found, notes=(_why_none(found.counts),))
+
+
+def _everyone(
+    table: SearchTable,
+    rules: Rules,
+    spans: tuple[tuple[int, int], ...],
+    likenesses: tuple[Condition, ...],
+) -> Eligible:
+    """Who is eligible before the query's own patient is left out."""
     rows, counts = rules.rows, list(rules.counts)
-    for match in rules.matches:
-        condition = relate(table, match, query.rows)
+    for condition in likenesses:
         rows = rows & fulfils(table, condition)
         counts.append((condition.text, int(np.count_nonzero(rows))))
-    if query.patient_id is not None and not rules.options.include_self:
-        rows = rows & (table.patients.of_row != table.patients.number(query.patient_id))
-        counts.append(("other patients", int(np.count_nonzero(rows))))
     positions = np.zeros(len(table), bool)
     for start, stop in spans:
         positions[start:stop] = rows[table.layout.order[start:stop]]
     n_scans = int(np.count_nonzero(positions))
     counts.append(("same view and modality", n_scans))
-    notes = () if n_scans else (_why_none(counts),)
-    return Eligible(positions, n_scans, _n_patients(table, positions), notes)
+    patients, n_groups = table.groups_by_position("patient")
+    seen = np.zeros(n_groups, bool)
+    seen[patients[positions]] = True
+    return Eligible(positions, n_scans, int(np.count_nonzero(seen)), tuple(counts))
+
+
+def _without(table: SearchTable, everyone: Eligible, patient_id: str) -> Eligible:
+    """The eligible rows but one patient's."""
+    own = table.positions[table.rows_of(patient_id)]
+    n_own = int(np.count_nonzero(everyone.positions[own]))
+    positions = everyone.positions.copy()
+    positions[own] = False
+    n_scans = everyone.n_scans - n_own
+    counts = (*everyone.counts, ("other patients", n_scans))
+    return Eligible(positions, n_scans, everyone.n_patients - (n_own > 0), counts)
 
 
 def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
@@ -166,15 +201,7 @@ def _refit(table: SearchTable, as_of: float) -> tuple[NDArray[np.float64], str]:
     return mean, f"{fingerprint(mean, {}, tuple(names), len(rows))}, refitted as of day {as_of:g}"
 
 
-def _n_patients(table: SearchTable, positions: NDArray[np.bool_]) -> int:
-    """Number of different patients at some positions."""
-    patients, count = table.groups_by_position("patient")
-    seen = np.zeros(count, bool)
-    seen[patients[positions]] = True
-    return int(np.count_nonzero(seen))
-
-
-def _why_none(counts: list[tuple[str, int]]) -> str:
+def _why_none(counts: tuple[tuple[str, int], ...]) -> str:
     """How many scans were left after each step."""
     steps = ", ".join(f"{count} after {step}" for step, count in counts[1:])
     return f"nothing is eligible: {counts[0][1]} {counts[0][0]}, {steps}"

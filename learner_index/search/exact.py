@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from learner_index.search.index import Found, Part, Task, keep_contenders
+from learner_index.search.index import Found, Part, Task, contenders
 
-_BLOCK_VALUES = 16 << 20  # float32 products held at a time: 64 MB
+_HELD_VALUES = 16 << 20  # best products held at a time, over queries: 64 MB
+_BLOCK_VALUES = 1 << 20  # products of one matrix product: 4 MB, which stay in the cache
 _GATHER_BELOW = 0.25  # under this share of eligible rows, copying them is cheaper than all products
 
 
@@ -28,7 +29,7 @@ class NumpyIndex:
 
     def _batches(self, tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
         """Tasks, as many at a time as have room for one product with every row."""
-        size = max(1, _BLOCK_VALUES // max(1, len(self._rows)))
+        size = max(1, _HELD_VALUES // max(1, len(self._rows)))
         for start in range(0, len(tasks), size):
             yield tasks[start : start + size]
 
@@ -65,23 +66,17 @@ class NumpyIndex:
     ) -> None:
         """Products of all rows of a span with several parts at once, best kept for each task."""
         vectors = np.concatenate([part.vectors for _, part in members])
-        step = max(1, _BLOCK_VALUES // len(vectors))
+        step = min(max(1, _BLOCK_VALUES // len(vectors)), span[1] - span[0])
+        room = np.empty((len(vectors), step), np.float32)  # one for all blocks: new memory is slow
         for start in range(span[0], span[1], step):
             stop = min(start + step, span[1])
-            block = self._product(vectors, start, stop)
+            block = np.matmul(vectors, self._rows[start:stop].T, out=room[:, : stop - start])
             first = 0
             for number, part in members:
-                best = block[first : first + len(part.vectors)].max(axis=0)
+                own = block[first : first + len(part.vectors)]
+                best = own[0] if len(own) == 1 else own.max(axis=0)
                 np.maximum(products[number, start:stop], best, out=products[number, start:stop])
                 first += len(part.vectors)
-
-    def _product(self, vectors: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-        """(q, stop - start) products; one vector goes the faster matrix-vector way."""
-        if len(vectors) == 1:
-            single: NDArray[np.float32] = (self._rows[start:stop] @ vectors[0])[None]
-            return single
-        products: NDArray[np.float32] = vectors @ self._rows[start:stop].T
-        return products
 
 
 def _is_sparse(task: Task, span: tuple[int, int]) -> bool:
@@ -91,6 +86,6 @@ def _is_sparse(task: Task, span: tuple[int, int]) -> bool:
 
 
 def _select(task: Task, products: NDArray[np.float32]) -> Found:
-    """The contenders among the eligible rows that any vector was compared with."""
-    positions = np.flatnonzero(task.eligible & (products > -np.inf))
-    return Found(keep_contenders(task, positions, products[positions]), "numpy")
+    """The contenders among the eligible rows."""
+    products[~task.eligible] = -np.inf
+    return Found(contenders(task, products), "numpy")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.search.exact import NumpyIndex
-from learner_index.search.index import Found, Part, Task, keep_contenders, kth_best
+from learner_index.search.index import Found, Part, Task, keep_contenders, kth_group
 
 _GPU_MOST = 2048  # the largest number of neighbours FAISS returns from a GPU
 _FIRST = 64  # neighbours asked for first; doubled until enough distinct groups are seen
@@ -59,7 +59,7 @@ class FlatIndex:
             ]
             unseen = _best_unseen(tops, [len(some) for some in allowed if len(some)])
             products, positions = _joined(tops)
-            least = _kth_group(task, products, positions) - 2 * task.slack
+            least = kth_group(task, positions, products) - 2 * task.slack
             if unseen == -np.inf or unseen < least:
                 return Found(np.unique(keep_contenders(task, positions, products)), self.name)
             wanted *= 2
@@ -152,10 +152,3 @@ def _joined(tops: Sequence[Top]) -> Top:
     products = np.concatenate([np.empty(0, np.float32), *(some.ravel() for some, _ in tops)])
     positions = np.concatenate([np.empty(0, np.int64), *(some.ravel() for _, some in tops)])
     return products, positions
-
-
-def _kth_group(task: Task, products: NDArray[np.float32], positions: NDArray[np.int64]) -> float:
-    """The k-th best group's product so far; minus infinity when fewer were seen."""
-    best = np.full(task.n_groups, -np.inf, np.float32)
-    np.maximum.at(best, task.groups[positions], products)
-    return kth_best(best, task.k)

@@ -1,9 +1,10 @@
 """Rows of a table as plain Python values, so that an answer can be printed, framed or sent."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from learner_index.data.records import Hit
 from learner_index.search.metrics import Prepared
@@ -30,41 +31,42 @@ def make_hits(
         ranked: the rows, most alike first.
         hidden: columns whose values must not be told; None stands in their place.
     """
-    columns = {name: array for name, array in table.arrays.items() if name not in _OWN}
+    rows = [found.row for found in ranked]
+    cells = {
+        name: [None] * len(rows) if name in hidden else _cells(array, rows)
+        for name, array in table.arrays.items()
+    }
+    own = {name: cells.pop(name, [None] * len(rows)) for name in _OWN}
     return tuple(
         Hit(
-            rank=number,
-            patient_id=str(table.arrays["patient_id"][found.row]),
-            day=_number(table, "day", found.row),
-            scan_id=str(table.arrays["scan_id"][found.row]),
+            rank=place + 1,
+            patient_id=str(own["patient_id"][place]),
+            day=_number(own["day"][place]),
+            scan_id=str(own["scan_id"][place]),
             similarity=found.similarity,
             distance=prepared.distance(found.similarity),
             query_scan_id=query.scan_ids[found.vector],
-            health_score=_number(table, "health_score", found.row),
-            columns={
-                name: None if name in hidden else plain(array[found.row])
-                for name, array in columns.items()
-            },
+            health_score=_number(own["health_score"][place]),
+            columns={name: values[place] for name, values in cells.items()},
         )
-        for number, found in enumerate(ranked, start=1)
+        for place, found in enumerate(ranked)
     )
 
 
 def plain(value: Any) -> Any:
     """A cell as a Python value that JSON knows; None where missing or not finite."""
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, float):
-        return value if np.isfinite(value) else None
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):
         return value
-    text = str(value)
-    return None if text in ("<NA>", "NaT") else text
+    return None if pd.isna(value) else str(value)
 
 
-def _number(table: SearchTable, column: str, row: int) -> float | None:
-    """A number cell; None where missing or when there is no such column."""
-    if column not in table.arrays:
-        return None
-    value = plain(table.arrays[column][row])
+def _cells(array: Any, rows: list[int]) -> list[Any]:
+    """A column's cells at some rows."""
+    return [plain(value) for value in array[rows].tolist()]
+
+
+def _number(value: Any) -> float | None:
+    """A number cell as a float."""
     return None if value is None else float(value)

@@ -7,6 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_STRETCH = 128  # neighbouring positions of which the best stands for all in a first look
+_HEAD = 8  # stretches looked at first, for each group wanted
+_LEAST = float(np.finfo(np.float32).min)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -72,30 +76,72 @@ class Index(Protocol):
         """Per task the positions among which the answer is, none of it overlooked."""
 
 
-def keep_contenders(
-    task: Task, positions: NDArray[np.int64], products: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Positions whose product may, within the slack, be the best of one of the k best groups.
+def contenders(task: Task, products: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Positions that may, within the slack, be the best of one of the k best groups.
 
     Args:
         task: the query.
-        positions: (m,) eligible positions.
-        products: (m,) best product of each with the query's vectors.
-
-    Returns:
-        The contenders, in the order given.
+        products: (n,) by position, best product with the query's vectors; minus infinity where
+            a row is not eligible or meets no vector.
     """
-    groups = task.groups[positions]
-    best = np.full(task.n_groups, -np.inf, np.float32)
-    np.maximum.at(best, groups, products)
-    floor = kth_best(best, task.k) - 2 * task.slack
-    near = np.flatnonzero(products >= floor)
-    own_floor = best[groups[near]].astype(np.float64) - 2 * task.slack
-    return positions[near[products[near] >= own_floor]]
+    start = _high_start(products, _HEAD * task.k)
+    head = np.flatnonzero(products >= start)
+    floor = kth_group(task, head, products[head]) - 2 * task.slack
+    if floor == -np.inf:  # fewer than k groups in the head: look at everything
+        head = np.flatnonzero(products > -np.inf)
+        floor = kth_group(task, head, products[head]) - 2 * task.slack
+    near = head if floor >= start else np.flatnonzero(products >= max(floor, _LEAST))
+    return keep_contenders(task, near, products[near])
 
 
-def kth_best(best: NDArray[np.float32], k: int) -> float:
-    """The k-th largest product of a group; minus infinity when there are fewer groups."""
-    if k > len(best):
+def keep_contenders(
+    task: Task, positions: NDArray[np.int64], products: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The same for some eligible positions, among which all of the k best groups' best must be.
+
+    Args:
+        task: the query.
+        positions: (m,) positions, in any order.
+        products: (m,) best product of each with the query's vectors.
+    """
+    best, group = _group_best(task, positions, products)
+    floors = np.maximum(best[group], kth_best(best, task.k)).astype(np.float64)
+    return positions[products >= floors - 2 * task.slack]
+
+
+def kth_group(task: Task, positions: NDArray[np.int64], products: NDArray[np.float32]) -> float:
+    """Product of the k-th best group; minus infinity when there are fewer groups."""
+    return kth_best(_group_best(task, positions, products)[0], task.k)
+
+
+def kth_best(values: NDArray[np.float32], k: int) -> float:
+    """The k-th largest value; minus infinity when there are fewer."""
+    if k > len(values):
         return -np.inf
-    return float(np.partition(best, len(best) - k)[len(best) - k])
+    return float(np.partition(values, len(values) - k)[len(values) - k])
+
+
+def _group_best(
+    task: Task, positions: NDArray[np.int64], products: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Best product of each group, and per position where its group's stands."""
+    groups, count = task.groups[positions], task.n_groups
+    if len(positions) * 8 < count:  # few positions: number only the groups they have
+        names, groups = np.unique(groups, return_inverse=True)
+        count = len(names)
+    best = np.full(count, -np.inf, np.float32)
+    np.maximum.at(best, groups, products)
+    return best, groups
+
+
+def _high_start(products: NDArray[np.float32], wanted: int) -> float:
+    """A value that at least `wanted` products reach, found without sorting them.
+
+    The maxima of stretches of positions stand for all; minus infinity would be too low a start,
+    so the least finite number is the lowest.
+    """
+    n_stretches = len(products) // _STRETCH
+    if n_stretches <= wanted:
+        return _LEAST
+    maxima = products[: n_stretches * _STRETCH].reshape(n_stretches, _STRETCH).max(axis=1)
+    return max(kth_best(maxima, wanted), _LEAST)

@@ -90,7 +90,8 @@ def _plan(table: SearchTable, query: Query, rules: Rules) -> _Plan:
     if options.as_of is not None:
         query = _cut_as_of(table, query, options.as_of)
     meetings = _meetings(table, query, options.any_view)
-    eligible = find_eligible(table, query, rules, [span for m in meetings for span in m.spans])
+    spans = tuple(span for meeting in meetings for span in meeting.spans)
+    eligible = find_eligible(table, query, rules, spans)
     return _Plan(query, eligible, meetings, _query_notes(table, query, options))
 
 
@@ -123,8 +124,9 @@ def _query_notes(table: SearchTable, query: Query, options: SimilarOptions) -> t
 
 def _has_values(table: SearchTable, column: str, as_of: float | None) -> bool:
     """Whether a text column says anything, as of a day."""
-    present = table.codes(column).of_row >= 0
-    return bool(np.any(present if as_of is None else present & (table.days <= as_of)))
+    if as_of is None or len(table.codes(column).values) == 0:
+        return len(table.codes(column).values) > 0
+    return bool(np.any(table.codes(column).of_row[table.days <= as_of] >= 0))
 
 
 def _search(

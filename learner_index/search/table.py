@@ -137,9 +137,14 @@ class SearchTable:
         return self.once(("layout",), self._lay_out)
 
     @property
+    def positions(self) -> NDArray[np.int64]:
+        """(n,) position of each row."""
+        return self.once(("inverse",), lambda: np.argsort(self.layout.order))
+
+    @property
     def arrays(self) -> dict[str, Any]:
         """Column name -> its cells by row."""
-        return self.once(("arrays",), lambda: {str(c): self.obs[c].array for c in self.obs})
+        return self.once(("arrays",), lambda: {str(c): _cells(self.obs[c]) for c in self.obs})
 
     def strata_of(
         self, view: str | None, modality: str | None, *, is_open: bool, any_view: bool
@@ -217,6 +222,11 @@ class SearchTable:
         if level == "patient":
             return patients
         return _visit_numbers(patients, self.codes("visit").of_row, self.days)
+
+
+def _cells(column: "pd.Series[Any]") -> Any:
+    """A column's values, as a plain array where it is one."""
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
 
 
 def _numbers_of(codes: Codes, value: str | None, is_open: bool, is_any: bool) -> NDArray[np.int64]:

@@ -232,6 +232,7 @@ def test_many_equals_one_by_one(lab, monkeypatch, backend):
     alone = [similar(table, query, options) for query in queries]
 
     monkeypatch.setattr(exact, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr(exact, "_HELD_VALUES", 1000)
     together = similar_many(table, queries, options)
 
     assert [answer(hits) for hits in together] == [answer(hits) for hits in alone]
