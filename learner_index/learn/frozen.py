@@ -30,7 +30,8 @@ class Encoder:
     """A frozen network that embeds scans; implements `data.records.Embedder`.
 
     Args:
-        network: copied for inference, itself left as it is; its weights name the space.
+        network: copied, itself left as it is, so that it can go on being trained; the weights it
+            has now name the space.
         origin: where the network comes from.
         preprocessing: what was done to the frames it will be given.
         batch_size: most scans in one call.
@@ -55,7 +56,7 @@ class Encoder:
         self._batch_size = batch_size
         self._preprocessing = preprocessing
         self._mean, self._std = origin.mean, origin.std
-        self.network = network.cpu().eval()
+        self.network = deepcopy(network).cpu().eval()
         self._fast = _for_inference(self.network, preprocessing).to(self._device)
         self._card = make_card(
             origin,

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from learner_index.config import Preprocessing
 from learner_index.errors import EncoderError, SpaceMismatchError
 from learner_index.learn import frozen
+from learner_index.learn.card import origin_of
 from learner_index.learn.encoder import Encoder, load_encoder, make_encoder
 
 
@@ -55,7 +58,7 @@ def test_bytes_do_not_depend_on_the_slot(encoder, clips, n_frames):
 @pytest.mark.parametrize("spec", ["timm:test_resnet", "timm:test_vit", "imagenet"])
 @pytest.mark.parametrize("n_frames", [1, 4])
 def test_bytes_do_not_depend_on_threads(threads, clips, spec, n_frames):
-    """One thread, two and three give the same bytes, which batches of EfficientNet-Lite would not."""
+    """One, two and three threads give the same bytes; batches of EfficientNet-Lite would not."""
     encoder = _make(spec)
     made = []
 
@@ -190,6 +193,20 @@ def test_equal_settings_make_equal_spaces(encoder):
     assert _make(width=16, seed=1).space != encoder.space
     assert _make(width=16, temporal_shift="off").space != encoder.space
     assert _make(width=17).space != encoder.space
+
+
+def test_a_network_in_training_is_left_alone(encoder, small, clips):
+    """An encoder made in the middle of training keeps its weights while training goes on."""
+    network = deepcopy(encoder.network).train()
+    origin = replace(origin_of(encoder.card), projection="trained", trained_on="this cohort")
+    snapshot = Encoder(network, origin, small, device="cpu")
+
+    with torch.no_grad():
+        network.projection.weight.zero_()
+
+    assert network.training
+    assert snapshot.card["projection"] == "trained"
+    assert snapshot.embed(clips).tobytes() == encoder.embed(clips).tobytes()
 
 
 def test_card_cannot_be_altered_from_outside(encoder):
