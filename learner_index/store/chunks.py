@@ -32,6 +32,11 @@ def is_plain(metadata: Mapping[str, Any]) -> bool:
     )
 
 
+def rows_in_chunk(metadata: Mapping[str, Any]) -> int:
+    """Rows that one chunk of an array holds."""
+    return int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
+
+
 def read_rows(node: Path, chunk_rows: int, rows: range, width: int) -> NDArray[np.float32]:
     """Consecutive rows of X; each chunk is read whole and compared with its checksum.
 

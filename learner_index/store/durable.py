@@ -11,7 +11,7 @@ import zarr
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from learner_index.store.paths import partial_name, replace_file
+from learner_index.store.paths import partial_name, remove_tree, replace_file
 
 
 class DurableStore(LocalStore):
@@ -36,9 +36,22 @@ class DurableStore(LocalStore):
         """Write one file, unless stopped."""
         target = self.root / key
         with self._gate:
-            if self._is_stopped:
-                raise RuntimeError("this writer was interrupted")
+            self._require_going()
             replace_file(target, [memoryview(value.as_buffer_like())], partial_name(target))
+
+    async def delete(self, key: str) -> None:
+        """Delete one file, unless stopped."""
+        self._check_writable()
+        await asyncio.to_thread(self._remove, key)
+
+    def _remove(self, key: str) -> None:
+        with self._gate:
+            self._require_going()
+            remove_tree(self.root / key)
+
+    def _require_going(self) -> None:
+        if self._is_stopped:
+            raise RuntimeError("this writer was interrupted")
 
     def stop(self) -> None:
         """Let the write in progress end, and allow no other."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from learner_index.data.records import Reference
 from learner_index.errors import StoreChangedError, StoreDamagedError, StoreError, StoreFormatError
-from learner_index.store.chunks import gather_rows, is_plain, read_rows
+from learner_index.store.chunks import gather_rows, is_plain, read_rows, rows_in_chunk
 from learner_index.store.commit import chunk_files, is_array, members_of, read_root
 from learner_index.store.layout import column_arrays, decode_column
 from learner_index.store.mapping import read_mapping
@@ -71,7 +71,7 @@ class StoreReader:
         if not is_plain(metadata):
             self._require_chunks("X")
             return np.asarray(self._array("X").oindex[np.asarray(rows), :], dtype=np.float32)
-        chunk_rows = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
+        chunk_rows = rows_in_chunk(metadata)
         if isinstance(rows, range):
             return read_rows(node, chunk_rows, rows, self.width)
         return gather_rows(node, chunk_rows, rows, self.width)

@@ -6,7 +6,7 @@ from typing import Any
 
 import zarr
 
-from learner_index.store.chunks import blank_rows, is_plain
+from learner_index.store.chunks import blank_rows, is_plain, rows_in_chunk
 from learner_index.store.commit import (
     PREVIOUS,
     ROOT,
@@ -27,7 +27,7 @@ from learner_index.store.paths import (
     sync_paths,
     write_json_atomically,
 )
-from learner_index.store.rows import row_array, row_paths
+from learner_index.store.rows import damage_named, row_array, row_paths
 
 NEXT = "next.zarr"
 OLD = "old.zarr"
@@ -82,7 +82,7 @@ def _trim_tail(path: Path, members: dict[str, dict[str, Any]], step: Step) -> No
         return
     with writable_group(path) as group:
         for name in dirty:
-            _blank(path / name, row_array(group, name), members[name]["shape"][0])
+            _blank(path / name, row_array(group, name), members[name])
             step(f"recover: {name} blanked")
         for name in dirty:
             row_array(group, name).resize(tuple(members[name]["shape"]))
@@ -90,15 +90,16 @@ def _trim_tail(path: Path, members: dict[str, dict[str, Any]], step: Step) -> No
     sync_members(path, {name: members[name] for name in dirty}, 0)
 
 
-def _blank(node: Path, array: "zarr.Array[Any]", rows: int) -> None:
+def _blank(node: Path, array: "zarr.Array[Any]", committed: dict[str, Any]) -> None:
     """Empty what follows the committed rows in their last chunk."""
-    per_chunk = array.chunks[0]
-    if is_plain(array.metadata.to_dict()):
-        blank_rows(node, per_chunk, rows, array.shape[1])
+    rows = committed["shape"][0]
+    if is_plain(committed):
+        blank_rows(node, rows_in_chunk(committed), rows, committed["shape"][1])
         return
-    end = min(-(-rows // per_chunk) * per_chunk, array.shape[0])
+    end = min(-(-rows // array.chunks[0]) * array.chunks[0], array.shape[0])
     if rows < end:
-        array[rows:end] = array.fill_value
+        with damage_named(node.name):
+            array[rows:end] = array.fill_value
 
 
 def _own(path: Path, name: str) -> dict[str, Any] | None:

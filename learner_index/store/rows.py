@@ -1,6 +1,7 @@
 """Rows on their way into a folder: an empty store, and rows appended to every array at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from learner_index.errors import StoreDamagedError, StoreFormatError
-from learner_index.store.chunks import is_plain, write_rows
+from learner_index.store.chunks import is_plain, rows_in_chunk, write_rows
 from learner_index.store.commit import (
     commit,
     is_array,
@@ -150,22 +151,47 @@ def append_rows(
     }
     with writable_group(path) as group:
         for name, part in values.items():
-            array = row_array(group, name)
-            array.resize(tuple(grown[name]["shape"]))
+            row_array(group, name).resize(tuple(grown[name]["shape"]))
             step(f"append: {name} grown")
-            write_values(path / name, array, first, part)
+            write_values(path, group, name, grown[name], part)
             step(f"append: {name} written")
     sync_members(path, grown, first)
     step("append: flushed")
     commit(path, root["attributes"], members | grown, scratch, step)
 
 
-def write_values(node: Path, array: "zarr.Array[Any]", first: int, values: NDArray[Any]) -> None:
-    """Write the last values of an array, from row `first` on."""
-    if is_plain(array.metadata.to_dict()):
-        write_rows(node, array.chunks[0], first, values)
-    else:
-        array[first:] = values
+def write_values(
+    path: Path, group: zarr.Group, name: str, metadata: dict[str, Any], values: NDArray[Any]
+) -> None:
+    """Write the last values of an array.
+
+    Args:
+        path: the store's folder.
+        group: its group.
+        name: path of the array, already grown.
+        metadata: the array's metadata, grown as well.
+        values: what its last rows shall hold.
+
+    Raises:
+        StoreDamagedError: the chunk to be filled up is missing or altered.
+    """
+    rows = metadata["shape"][0]
+    if is_plain(metadata):
+        write_rows(path / name, rows_in_chunk(metadata), rows - len(values), values)
+        return
+    with damage_named(name):
+        row_array(group, name)[rows - len(values) :] = values
+
+
+@contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Turn what zarr raises for an altered chunk into one line that names the array."""
+    try:
+        yield
+    except OSError:
+        raise
+    except (ValueError, RuntimeError, LookupError, TypeError) as error:
+        raise StoreDamagedError(f"{name} has a chunk that was altered ({error})") from error
 
 
 def row_array(group: zarr.Group, name: str) -> "zarr.Array[Any]":

@@ -14,9 +14,9 @@ def path(tmp_path):
     return tmp_path / "cohort.zarr"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Chunks of 3 embeddings and 4 values, so that few rows cross many borders."""
+    """Chunks of 3 embeddings and 4 values, so that few rows cross many borders, fast."""
     from store_toy import WIDTH
 
     monkeypatch.setattr("learner_index.store.layout.CHUNK_BYTES", 3 * 4 * WIDTH)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import traceback
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def work(path, step):
     with open_writer(path, step=step) as writer:
         if not writer.exists:
             writer.create(store_toy.WIDTH, store_toy.KINDS, store_toy.SETTINGS)
-        for start, stop in zip(BORDERS, BORDERS[1:], strict=False):
+        for start, stop in pairwise(BORDERS):
             if writer.read().generation == 1 and writer.read().n_rows == start:
                 writer.append(*store_toy.rows(start, stop))
         if writer.read().reference() is None:
@@ -74,7 +75,7 @@ def in_fork(action, *arguments):
     if child == 0:
         try:
             action(*arguments)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 — reported by the exit status
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -85,7 +86,7 @@ def in_fork(action, *arguments):
 
 
 def kill_and_finish(path, k, is_recovery_killed):
-    """Kill at step k, kill recovery at every of its steps, finish; False when there is no step k."""
+    """Kill at step k, kill recovery at all its steps, finish; False when there is no step k."""
     if in_fork(work, path, Killer(k)):
         return False
     if not in_two_renames:
@@ -132,5 +133,5 @@ if __name__ == "__main__":
     if in_two_renames:
         recover.exchange_folders = lambda one, other: False
     tried, wrong = main(Path(sys.argv[1]), int(sys.argv[2]), "again" in sys.argv)
-    print("\n".join([*wrong, f"{tried} kill points"]))
+    sys.stdout.write("\n".join([*wrong, f"{tried} kill points\n"]))
     sys.exit(bool(wrong))
