@@ -74,12 +74,12 @@ def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
     matches = tuple(parse_match(text, kinds) for text in options.match)
     rows, notes = _visible(table, options.as_of)
     first = "scans" if options.as_of is None else f"scans until day {options.as_of:g}"
-    counts = [(first, int(rows.sum()))]
+    counts = [(first, int(np.count_nonzero(rows)))]
     if options.as_of is not None:
         _refuse_outcomes([*conditions, *matches])
     for condition in conditions:
         rows = rows & fulfils(table, condition)
-        counts.append((condition.text, int(rows.sum())))
+        counts.append((condition.text, int(np.count_nonzero(rows))))
     center, name = _center(table, options)
     return Rules(options, rows, tuple(counts), matches, center, name, notes)
 
@@ -129,9 +129,8 @@ def _everyone(
     n_scans = int(np.count_nonzero(positions))
     counts.append(("same view and modality", n_scans))
     patients, n_groups = table.groups_by_position("patient")
-    seen = np.zeros(n_groups, bool)
-    seen[patients[positions]] = True
-    return Eligible(positions, n_scans, int(np.count_nonzero(seen)), tuple(counts))
+    scans_each = np.bincount(patients, weights=positions, minlength=n_groups)
+    return Eligible(positions, n_scans, int(np.count_nonzero(scans_each)), tuple(counts))
 
 
 def _without(table: SearchTable, everyone: Eligible, patient_id: str) -> Eligible:

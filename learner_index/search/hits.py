@@ -4,7 +4,9 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from learner_index.data.records import Hit
 from learner_index.search.metrics import Prepared
@@ -31,7 +33,7 @@ def make_hits(
         ranked: the rows, most alike first.
         hidden: columns whose values must not be told; None stands in their place.
     """
-    rows = [found.row for found in ranked]
+    rows = np.array([found.row for found in ranked], np.int64)
     cells = {
         name: [None] * len(rows) if name in hidden else _cells(array, rows)
         for name, array in table.arrays.items()
@@ -62,9 +64,9 @@ def plain(value: Any) -> Any:
     return None if pd.isna(value) else str(value)
 
 
-def _cells(array: Any, rows: list[int]) -> list[Any]:
+def _cells(array: Any, rows: NDArray[np.int64]) -> list[Any]:
     """A column's cells at some rows."""
-    return [plain(value) for value in array[rows].tolist()]
+    return [plain(value) for value in array.take(rows).tolist()]
 
 
 def _number(value: Any) -> float | None:
