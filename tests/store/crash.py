@@ -89,15 +89,20 @@ def kill_and_finish(path, k, is_recovery_killed):
     """Kill at step k, kill recovery at all its steps, finish; False when there is no step k."""
     if in_fork(work, path, Killer(k)):
         return False
-    if not in_two_renames:
-        in_fork(require_prefix, path)
     if is_recovery_killed:
         again = 0
         while not in_fork(recover_only, path, Killer(again, "recover")):
             again += 1
-    in_fork(work, path, lambda name: None)
-    in_fork(require_prefix, path)
+    in_fork(look_and_finish, path)
     return True
+
+
+def look_and_finish(path):
+    """What readers see after the kill, and after another writer came to the end."""
+    if not in_two_renames:
+        require_prefix(path)
+    work(path, lambda name: None)
+    require_prefix(path)
 
 
 def recover_only(path, step):
