@@ -42,16 +42,22 @@ def refit(
     )
 
 
+def _content(found: "StoreInfo") -> str:
+    """Scans, visits and patients in words."""
+    counts = [
+        plural(found.n_scans, "scan"),
+        plural(found.n_visits, "visit"),
+        plural(found.n_patients, "patient"),
+    ]
+    return f"{', '.join(counts)} ({found.n_patients_followed:,} seen twice or more)"
+
+
 def _print(found: "StoreInfo") -> None:
     """The store as a person reads it."""
     views = ", ".join(f"{name} {n:,}" for name, n in found.views.items()) or "none"
     lines = [
         ("store", found.path),
-        (
-            "content",
-            f"{plural(found.n_scans, 'scan')}, {plural(found.n_visits, 'visit')}, "
-            f"{plural(found.n_patients, 'patient')} ({found.n_patients_followed:,} seen twice or more)",
-        ),
+        ("content", _content(found)),
         ("views", views),
         ("health score", found.score),
         ("encoder", found.encoder),

@@ -42,7 +42,7 @@ def _print(found: "Demo") -> None:
     typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
     typer.echo(
         f"\nS/F of the nearest patients differs by {found.hit_difference:.0f} on average, "
-        f"of random patients by {found.chance_difference:.0f} ({found.n_patients} simulated patients)"
+        f"of random ones by {found.chance_difference:.0f} ({found.n_patients} simulated patients)"
     )
     typer.echo(f"picture: {found.sheet}\n\nnext, try:")
     for command in (

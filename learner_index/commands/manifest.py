@@ -89,11 +89,8 @@ def _print_report(found: "Report") -> None:
     lines = [
         ("manifest", found.manifest),
         ("scans", f"{found.n_scans:,} of {plural(found.n_patients, 'patient')}"),
-        (
-            "visits",
-            f"{found.n_visits:,}; {found.n_patients_followed:,} patients seen twice or more; "
-            f"a patient {_spread(found.visits_per_patient)}",
-        ),
+        ("visits", f"{found.n_visits:,}; a patient {_spread(found.visits_per_patient)}"),
+        ("followed", f"{plural(found.n_patients_followed, 'patient')} seen twice or more"),
         ("days between", _spread(found.days_between_visits)),
         ("clock", found.clock),
         ("views", _counts(found.views)),
@@ -101,13 +98,7 @@ def _print_report(found: "Report") -> None:
         ("sites", _counts(found.sites)),
         ("treatments", _counts(found.treatments)),
         ("health score", _score(found)),
-        (
-            "columns",
-            ", ".join(
-                f"{name} ({column.kind}{f', {column.n_missing:,} missing' if column.n_missing else ''})"
-                for name, column in found.columns.items()
-            ),
-        ),
+        ("columns", ", ".join(_columns(found))),
     ]
     for name, value in lines:
         typer.echo(f"{name:>13}  {value}")
@@ -115,6 +106,15 @@ def _print_report(found: "Report") -> None:
         typer.echo(f"{'error' if problem.is_error else 'note'}: {problem}")
     n_errors = sum(problem.is_error for problem in found.problems)
     typer.echo(f"{plural(n_errors, 'error')}, {plural(len(found.problems) - n_errors, 'note')}")
+
+
+def _columns(found: "Report") -> list[str]:
+    """Each column with its kind and what is missing."""
+    words = []
+    for name, column in found.columns.items():
+        missing = f", {column.n_missing:,} missing" if column.n_missing else ""
+        words.append(f"{name} ({column.kind}{missing})")
+    return words
 
 
 def _spread(spread: "Spread") -> str:

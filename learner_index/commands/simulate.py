@@ -52,7 +52,6 @@ def lus(
             workers=workers,
             progress=progress,
         )
-    typer.echo(
-        f"{folder}: {plural(found.n_scans, 'SIMULATED scan')} of {plural(found.n_patients, 'patient')}"
-    )
+    counts = plural(found.n_scans, "SIMULATED scan"), plural(found.n_patients, "patient")
+    typer.echo(f"{folder}: {counts[0]} of {counts[1]}")
     typer.echo(f"next: learner-index build {found.manifest}", err=True)

@@ -14,6 +14,7 @@ from learner_index.data.paths import Resolver
 from learner_index.errors import ScanError, ScanNotFoundError
 
 HASH_BYTES = 16
+GONE = "no file or folder there: check the path in the manifest"
 SETTLED_NS = 2_000_000_000  # a file this young may change again without a new time stamp
 _BLOCK = 1 << 20
 
@@ -38,9 +39,9 @@ def content_hash(path: Path) -> str:
             whole.update(len(label).to_bytes(4, "big") + label + _file_hash(file).digest())
         return whole.hexdigest()
     except FileNotFoundError:
-        raise ScanNotFoundError(f"no file or folder {path}") from None
+        raise ScanNotFoundError(GONE) from None
     except OSError as error:
-        raise ScanError(f"{path} cannot be read: {error.strerror}") from error
+        raise ScanError(f"cannot be read ({error.strerror}): check its rights") from error
 
 
 def _file_hash(path: str | Path) -> "blake2b":
@@ -105,9 +106,9 @@ class HashCache:
         try:
             stamp, newest_ns = _stamp(path, self._resolver)
         except FileNotFoundError:
-            raise ScanNotFoundError(f"{scan_id}: no file or folder {path}") from None
+            raise ScanNotFoundError(GONE) from None
         except OSError as error:
-            raise ScanError(f"{scan_id}: {path} cannot be read: {error.strerror}") from error
+            raise ScanError(f"cannot be read ({error.strerror}): check its rights") from error
         known = self._known.get(scan_id)
         if known is not None and known[0] == stamp:
             return known[1]

@@ -41,6 +41,7 @@ from learner_index.store.paths import Step, no_step
 from learner_index.store.writer import StoreWriter, open_writer
 
 Progress = Callable[[int, int], None]
+KEPT = "; the stored embedding is kept"
 Ready = tuple[Embedded, NDArray[np.float32]]
 
 
@@ -185,7 +186,7 @@ class _Build:
             elif found:
                 changed.append(job)
         replaced: dict[int, NDArray[np.float32]] = {}
-        for done, embedding in self._embed(changed, progress):
+        for done, embedding in self._embed(changed, progress, or_else=KEPT):
             row = place[done.job.scan_id]
             replaced[row] = embedding
             hashes[row] = done.content_hash
@@ -197,9 +198,8 @@ class _Build:
         """Content hash of a stored scan; "" when its file is gone, which is noted."""
         try:
             return self.hashes.hash(job.scan_id, job.path)
-        except (ScanError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._skip(job, f"{reason}; the stored embedding is kept")
+        except ScanError as error:
+            self._skip(job, f"{error}{KEPT}")
             return ""
 
     def _append(self, rows: NDArray[np.intp], progress: Progress) -> None:
@@ -235,7 +235,7 @@ class _Build:
             if (ids[row] in stored) == want_stored
         ]
 
-    def _embed(self, jobs: list[Job], progress: Progress) -> Iterator[Ready]:
+    def _embed(self, jobs: list[Job], progress: Progress, or_else: str = "") -> Iterator[Ready]:
         """The jobs that could be embedded; the others are noted as skipped."""
         if not jobs:
             return
@@ -249,7 +249,7 @@ class _Build:
             for note in done.notes:
                 self.result.notes.append(self._problem(done.job, note, is_error=False))
             if done.embedding is None:
-                self._skip(done.job, done.reason)
+                self._skip(done.job, done.reason + or_else)
                 continue
             self.result.n_shared += done.is_shared
             self.result.n_embedded += not done.is_shared

@@ -169,5 +169,5 @@ def _middle_scan(cohort: Cohort, patient: str) -> str:
 
 def _picture(path: Path) -> NDArray[np.generic]:
     """The middle frame of a scan."""
-    pixels = read_scan(path).pixels
-    return pixels[len(pixels) // 2]
+    pixels: NDArray[np.generic] = read_scan(path).pixels
+    return np.asarray(pixels[len(pixels) // 2])

@@ -189,6 +189,14 @@ def _member(path: Path) -> dict[str, Any]:
     return metadata
 
 
+def own_metadata(path: Path, name: str) -> dict[str, Any] | None:
+    """What an array or group says of itself, perhaps ahead of the commit; None when that is lost."""
+    try:
+        return dict(json.loads((path / name / ROOT).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def sync_members(path: Path, members: Mapping[str, dict[str, Any]], first_row: int) -> None:
     """Flush every folder that got a file since `first_row` was the next row.
 

@@ -1,6 +1,5 @@
 """Bring a store that was killed at any moment back to exactly what was committed."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from learner_index.store.commit import (
     is_array,
     is_between_renames,
     members_of,
+    own_metadata,
     read_root,
     sync_members,
 )
@@ -65,7 +65,7 @@ def _finish_renames(path: Path, cache: Path, step: Step) -> None:
 def _restore_metadata(path: Path, members: dict[str, dict[str, Any]], cache: Path) -> None:
     """Write the metadata of arrays and groups that lost theirs; the root has a copy of each."""
     for name, metadata in members.items():
-        if _own(path, name) is None:
+        if own_metadata(path, name) is None:
             (path / name).mkdir(parents=True, exist_ok=True)
             own = {key: value for key, value in metadata.items() if key != "consolidated_metadata"}
             write_json_atomically(path / name / ROOT, own, cache)
@@ -77,7 +77,7 @@ def _trim_tail(path: Path, members: dict[str, dict[str, Any]], step: Step) -> No
     A shrink alone would leave the bytes in the chunk, and the next growth would show them again.
     So all bytes go first, and are on the disk before any array shrinks.
     """
-    dirty = [name for name in row_paths(members) if _own(path, name) != members[name]]
+    dirty = [name for name in row_paths(members) if own_metadata(path, name) != members[name]]
     if not dirty:
         return
     with writable_group(path) as group:
@@ -100,14 +100,6 @@ def _blank(node: Path, array: "zarr.Array[Any]", committed: dict[str, Any]) -> N
     if rows < end:
         with damage_named(node.name):
             array[rows:end] = array.fill_value
-
-
-def _own(path: Path, name: str) -> dict[str, Any] | None:
-    """An array's own metadata as it lies on disk."""
-    try:
-        return dict(json.loads((path / name / ROOT).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _remove_leftovers(path: Path, members: dict[str, dict[str, Any]]) -> None:

@@ -1,18 +1,27 @@
 """Check everything a store promises, and say in one line each what does not hold."""
 
-import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from learner_index.errors import StoreError
-from learner_index.store.commit import ROOT, chunk_files, is_array, members_of, read_root
+from learner_index.errors import StoreDamagedError
+from learner_index.store.commit import (
+    ROOT,
+    chunk_files,
+    is_array,
+    members_of,
+    own_metadata,
+    read_root,
+)
 from learner_index.store.layout import INDEX, PLAIN_TEXT
 from learner_index.store.paths import folder_size
 from learner_index.store.reader import StoreReader
 from learner_index.store.rows import row_paths
+
+BLOCK_ROWS = 65_536
 
 
 def verify_store(path: Path) -> tuple[str, ...]:
@@ -24,13 +33,12 @@ def verify_store(path: Path) -> tuple[str, ...]:
     Raises:
         StoreNotFoundError: nothing is there.
         StoreFormatError: it is no store.
+        StoreChangedError: it was swapped meanwhile; verify it again.
     """
     root = read_root(path)
     members = members_of(root)
     found = [*_lost_files(path, members), *_uneven_rows(members)]
-    if not found:
-        found = [*_unreadable(path), *_broken_rules(path, root)]
-    return tuple(found)
+    return tuple(found or [*_unreadable(path)] or _broken_rules(path, root))
 
 
 def _lost_files(path: Path, members: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -56,34 +64,36 @@ def _unreadable(path: Path) -> Iterator[str]:
     """Chunks whose checksum or content is wrong."""
     reader = StoreReader(path)
     for name in reader.kinds:
-        try:
+        with _noted(f"obs/{name}") as said:
             reader.obs([name])
-        except StoreError as error:
-            yield f"obs/{name}: {error}"
-    step = 65_536
-    for start in range(0, reader.n_rows, step):
-        stop = min(start + step, reader.n_rows)
-        try:
-            block = reader.embeddings(slice(start, stop))
-        except StoreError as error:
-            yield f"X: rows {start} to {stop - 1}: {error}"
-            continue
-        if not np.isfinite(block).all():
-            yield f"X: rows {start} to {stop - 1} hold values that are not finite"
-    try:
+        yield from said
+    for start in range(0, reader.n_rows, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, reader.n_rows)
+        where = f"X: rows {start} to {stop - 1}"
+        with _noted(where) as said:
+            if not np.isfinite(reader.embeddings(slice(start, stop))).all():
+                said.append(f"{where} hold values that are not finite")
+        yield from said
+    with _noted("uns") as said:
         reader.settings()
-    except StoreError as error:
-        yield f"uns: {error}"
+        reader.reference()
+    yield from said
+
+
+@contextmanager
+def _noted(where: str) -> Iterator[list[str]]:
+    """Collect damage as lines; a swap meanwhile is none and goes up."""
+    said: list[str] = []
+    try:
+        yield said
+    except StoreDamagedError as error:
+        said.append(f"{where}: {error}")
 
 
 def _broken_rules(path: Path, root: dict[str, Any]) -> Iterator[str]:
     """Rules about the content: unique ids, no empty id, one generation throughout."""
     reader = StoreReader(path)
-    try:
-        obs = reader.obs([name for name in reader.kinds if name in PLAIN_TEXT])
-        settings = reader.settings()
-    except StoreError:
-        return
+    obs = reader.obs([name for name in reader.kinds if name in PLAIN_TEXT])
     for name in obs.columns:
         empty = int((obs[name] == "").sum())
         if empty:
@@ -91,7 +101,7 @@ def _broken_rules(path: Path, root: dict[str, Any]) -> Iterator[str]:
     doubled = obs.loc[obs[INDEX].duplicated(), INDEX]
     if len(doubled):
         yield f"obs/{INDEX}: {len(doubled)} ids stand twice, the first is {doubled.iloc[0]}"
-    if settings.get("generation") != root["attributes"]["generation"]:
+    if reader.settings().get("generation") != root["attributes"]["generation"]:
         yield "uns/generation: differs from the root's generation"
 
 
@@ -103,5 +113,4 @@ def store_size(path: Path) -> int:
 def leftovers(path: Path) -> int:
     """Number of arrays with uncommitted rows, left by a killed or a running writer."""
     members = members_of(read_root(path))
-    own = {name: json.loads((path / name / ROOT).read_text("utf-8")) for name in row_paths(members)}
-    return sum(own[name] != members[name] for name in own)
+    return sum(own_metadata(path, name) != members[name] for name in row_paths(members))

@@ -1,0 +1,41 @@
+# Needs Python 3.11 or later, git and make; everything else is put into .venv (about 8 GB).
+PYTHON ?= python3
+UV := .bootstrap/bin/uv
+RUN := .venv/bin/python -m
+INSTALL := $(UV) pip install --quiet --python .venv --constraint constraints.txt --editable
+
+.PHONY: demo test quick lint bench clean
+
+demo: .venv/demo.done  ## simulate a cohort, build a store, ask who looks like whom
+	.venv/bin/learner-index demo --folder demo
+
+test: .venv/test.done lint  ## everything CI runs
+	$(RUN) pytest --cov --cov-report=term --cov-fail-under=90
+
+quick: .venv/test.done  ## the tests that take seconds
+	$(RUN) pytest -m "not slow"
+
+lint: .venv/test.done
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+bench: .venv/test.done  ## speed as ratios, each in one run
+	for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file; done
+
+clean:
+	rm -rf .venv .bootstrap
+
+$(UV):
+	$(PYTHON) -m venv .bootstrap
+	.bootstrap/bin/pip install --quiet uv
+
+.venv/demo.done: $(UV) pyproject.toml constraints.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(INSTALL) '.[demo]'
+	touch $@
+
+.venv/test.done: $(UV) pyproject.toml constraints.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(INSTALL) '.[test]'
+	touch $@ .venv/demo.done

@@ -1,0 +1,19 @@
+"""`simulate`: cohorts with planted truth, for demonstrations and tests."""
+
+from pathlib import Path
+from typing import Any
+
+from learner_index.data.simulate import SimulatedCohort, simulate_lus
+
+
+def simulate(folder: Path, **settings: Any) -> SimulatedCohort:
+    """Write a simulated lung-ultrasound cohort with its manifest and truth table.
+
+    Args:
+        folder: a new folder.
+        **settings: tier, seed, noise, confounder, workers and progress of `simulate_lus`.
+
+    Raises:
+        StoreExistsError: the folder holds something.
+    """
+    return simulate_lus(folder, **settings)
