@@ -51,8 +51,9 @@ def in_child(work: Callable[[], None]) -> int:
     if child == 0:
         try:
             work()
-        except BaseException as error:
-            print("child failed:", repr(error), flush=True)
+        except Exception as error:
+            sys.stdout.write(f"child failed: {error!r}\n")
+            sys.stdout.flush()
             os._exit(1)
         os._exit(0)
     return child
@@ -126,6 +127,14 @@ def judge(folder: Path, store: Path, wanted: dict[str, bytes]) -> str:
     return f"left {left}" if left else "same"
 
 
+def tell(
+    number: int, died: bool, where: str, folder: Path, store: Path, wanted: dict[str, bytes]
+) -> None:
+    """Print one trial's line."""
+    sys.stdout.write(f"{number} {died} {where} {judge(folder, store, wanted)}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Run trials and print `NUMBER DIED WHERE VERDICT` for each."""
     folder, kind, first, stride = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
@@ -156,7 +165,7 @@ def main() -> None:
     for number in range(stride):
         store = start(folder, number)
         died = kill_after(folder, store, rng.uniform(0.0, whole_s))
-        print(number, died, "-", judge(folder, store, wanted[number % 2]), flush=True)
+        tell(number, died, "-", folder, store, wanted[number % 2])
 
 
 if __name__ == "__main__":

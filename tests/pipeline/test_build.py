@@ -190,7 +190,7 @@ def test_a_scan_that_breaks_later_keeps_its_embedding(cohort):
 
 def test_equal_files_stay_two_rows(cohort):
     """Two ids with the same bytes share the computation and stay two rows."""
-    folder, rows = cohort
+    folder, _ = cohort
     (folder / "scans" / "p0d1.npy").write_bytes((folder / "scans" / "p0d0.npy").read_bytes())
 
     result = run(folder)
