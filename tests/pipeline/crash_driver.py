@@ -149,13 +149,7 @@ def main() -> None:
                 died, where = kill_at_step(folder, store, k)
                 if not died:
                     break
-                print(
-                    2 * k + parity,
-                    died,
-                    where.replace(" ", "_"),
-                    judge(folder, store, wanted[parity]),
-                    flush=True,
-                )
+                tell(2 * k + parity, died, where.replace(" ", "_"), folder, store, wanted[parity])
                 k += stride
         return
     rng = random.Random(first)
