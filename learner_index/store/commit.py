@@ -190,7 +190,7 @@ def _member(path: Path) -> dict[str, Any]:
 
 
 def own_metadata(path: Path, name: str) -> dict[str, Any] | None:
-    """What an array or group says of itself, perhaps ahead of the commit; None when that is lost."""
+    """What an array or group says of itself, perhaps ahead of the commit; None when lost."""
     try:
         return dict(json.loads((path / name / ROOT).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):

@@ -91,9 +91,9 @@ def test_uncommitted_rows_are_no_damage(path):
 
     def stop(name):
         if name == "append: flushed":
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("now")
 
-    with pytest.raises(KeyboardInterrupt, match=""), open_writer(path, step=stop) as writer:
+    with pytest.raises(KeyboardInterrupt, match="now"), open_writer(path, step=stop) as writer:
         writer.append(*store_toy.rows(5, 9))
 
     assert verify_store(path) == ()
@@ -125,7 +125,7 @@ def test_a_later_layout_is_refused(path):
     store_toy.make(path, 2)
     change_root(path, lambda root: root["attributes"].update(layout=99))
 
-    with pytest.raises(StoreFormatError, match="layout 99 .* update learner-index"):
+    with pytest.raises(StoreFormatError, match=r"layout 99 .* update learner-index"):
         StoreReader(path)
     with pytest.raises(StoreFormatError, match="layout 99"), open_writer(path):
         pass
