@@ -75,7 +75,7 @@ def in_fork(action, *arguments):
     if child == 0:
         try:
             action(*arguments)
-        except BaseException:  # noqa: BLE001 — reported by the exit status
+        except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

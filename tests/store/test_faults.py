@@ -129,7 +129,7 @@ def in_child(action):
         said = ""
         try:
             action()
-        except BaseException as error:  # noqa: BLE001 — reported to the parent
+        except BaseException as error:
             said = f"{type(error).__name__}: {error}"
         os.write(writing, said.encode())
         os._exit(0)
