@@ -121,8 +121,8 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         fascia=np.column_stack(
             [
                 np.sort(rng.uniform(0.12, 0.85, layers)),
-                rng.uniform(0.15, 0.5, layers),
-                rng.uniform(0.35, 0.8, layers),
+                rng.uniform(0.12, 0.4, layers),
+                rng.uniform(0.3, 0.6, layers),
                 rng.normal(0.0, 0.02, layers),
             ]
         ),
@@ -179,7 +179,7 @@ def _speckle(
     noise = rng.standard_normal((2, *shape), dtype=np.float32)
     response = np.outer(*(_transfer(n, sd) for n, sd in zip(shape, psf_px, strict=True)))
     field = np.fft.ifft2(np.fft.fft2(noise[0] + 1j * noise[1]) * response)
-    return (field / np.sqrt(np.mean(np.abs(field) ** 2))).astype(np.complex64)
+    return np.asarray(field / np.sqrt(np.mean(np.abs(field) ** 2)), np.complex64)
 
 
 def _transfer(n: int, sd_px: float) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 Row 0 is the probe's surface. Which patient, zone and nuisance is drawn in `lus_anatomy`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ Floats = NDArray[np.float32]
 _DISPLAY = {"device-A": (1.0, 1.0), "device-B": (0.8, 1.06), "device-C": (1.25, 0.94)}
 _COMB_MM = 1.8  # ring-down period of a B-line
 _NOISE_DB = 1.2
+_HEADROOM_DB = 4.0  # keeps the pleura below white at ordinary gain
 _FLOOR = 1e-3  # electronic noise, amplitude
 _BREATH = 0.8  # share of a breath that a clip covers
 
@@ -48,7 +50,7 @@ def b_line_count(e: float) -> int:
     Source:
         METHOD 7.2: the first round(45 e^1.3) of 60 sites.
     """
-    return round(45.0 * e**1.3)
+    return round(45.0 * math.pow(e, 1.3))
 
 
 def wedge_count(c: float) -> int:
@@ -108,7 +110,7 @@ def _grid(
     height, width = zone.wall_speckle.shape
     dz, dx = spacing_mm(anatomy, height, width)
     z = ((np.arange(height) + 0.5) * dz).astype(np.float32)[None, :, None]
-    across = (np.arange(width) + 0.5) * dx - APERTURE_MM / 2
+    across = ((np.arange(width) + 0.5) * dx - APERTURE_MM / 2).astype(np.float64)
     breath = np.sin(nuisance.phase + 2 * np.pi * _BREATH * np.arange(frames) / frames)
     along = field_position_mm(nuisance, across, 3.0 * (1.0 - 0.6 * c) * breath)
     shape = anatomy.tilt * across + anatomy.curvature_per_mm * across**2
@@ -125,7 +127,7 @@ def _grid(
 def _line(distance: Floats, width_mm: float, dz: float) -> Floats:
     """Gaussian profile of a thin echo, widened so that no line falls between two rows."""
     spread = np.float32(width_mm**2 + (0.5 * dz) ** 2)
-    return np.exp(distance * distance * (np.float32(-0.5) / spread))
+    return np.asarray(np.exp(distance * distance * (np.float32(-0.5) / spread)))
 
 
 def _sliding_speckle(zone: Zone, grid: _Grid) -> Floats:
@@ -141,7 +143,8 @@ def _sliding_speckle(zone: Zone, grid: _Grid) -> Floats:
 def _wall(anatomy: Anatomy, zone: Zone, grid: _Grid) -> Floats:
     """(f, h, w) skin, muscle and fascia; they move with the pleura."""
     scale = anatomy.wall_mm / grid.smooth  # (f, 1, w) compressed as the pleura rises
-    layers = np.full_like(grid.below, 0.09)
+    muscle = grid.z > np.float32(anatomy.fascia[0, 0]) * grid.smooth
+    layers = np.where(muscle, np.float32(0.055), np.float32(0.09))
     for share, amplitude, width_mm, slope in anatomy.fascia:
         centre = np.float32(share) * grid.smooth + np.float32(slope) * grid.across
         layers += np.float32(amplitude) * _line(grid.z - centre, float(width_mm), grid.dz)
@@ -160,12 +163,12 @@ def _a_lines(
     anatomy: Anatomy, speckle: Floats, grid: _Grid, coverage: Floats, e: float, c: float
 ) -> Floats:
     """(f, h, w) echoes of the pleura at 2, 3 and 4 times its depth, wiped by B-lines."""
-    strength = 0.5 * (1 - 0.6 * c) * (1 - 0.5 * e) * (1 - coverage) * np.exp(-0.25 * grid.rough**2)
+    strength = 0.5 * (1 - 0.6 * c) * (1 - 0.5 * e) * (1 - coverage) * np.exp(-0.35 * grid.rough**2)
     smoothly = grid.smooth + np.float32(0.3) * (grid.pleura - grid.smooth)
     total = np.zeros_like(grid.below)
     for k in (2, 3, 4):
         ratio = np.float32(anatomy.a_line_ratio ** (k - 1))
-        total += ratio * _line(grid.z - k * smoothly, 0.45 + 0.2 * k, grid.dz)
+        total += ratio * _line(grid.z - k * smoothly, 0.3 + 0.15 * k, grid.dz)
     return np.asarray(total * strength.astype(np.float32) * (np.float32(0.5) + 0.5 * speckle))
 
 
@@ -206,9 +209,7 @@ def _wedge_depth(zone: Zone, grid: _Grid, c: float) -> tuple[Floats, Floats]:
     return depth[:, None, :].astype(np.float32), jag[:, None, :].astype(np.float32)
 
 
-def _with_wedges(
-    lung: Floats, speckle: Floats, grid: _Grid, depth: Floats, jag: Floats
-) -> Floats:
+def _with_wedges(lung: Floats, speckle: Floats, grid: _Grid, depth: Floats, jag: Floats) -> Floats:
     """(f, h, w) lung with dark subpleural wedges, their bright shred line and comets below it."""
     if not depth.any():
         return lung
@@ -216,10 +217,12 @@ def _with_wedges(
     present = np.clip(depth / 2, 0, 1)  # fades out at the wedge's tips
     inside = np.clip(np.float32(0.5) - past, 0, 1) * present
     shred = _line(grid.below - depth, 0.6, grid.dz) * present * (np.float32(0.5) + 0.15 * jag)
-    tail = np.where(past > 0, np.exp(np.float32(-0.05) * (grid.below - depth)), 0) * present
-    tissue = np.float32(0.02) * speckle
-    shown = lung * (1 - inside) + tissue * inside
-    return np.asarray(shown + (np.maximum(shred, 0) + np.float32(0.09) * tail) * (0.4 + speckle))
+    behind = np.clip(past, 0, 1) * np.clip(depth / 10, 0, 1) ** 2  # soft at both flanks
+    streak = np.clip(np.float32(0.6) + 0.4 * jag, 0.15, 1.4)
+    tail = behind * streak * np.exp(np.float32(-0.04) * (grid.below - depth))
+    shown = lung * (1 - inside) * (1 - np.float32(0.7) * behind)
+    shown += np.float32(0.02) * speckle * inside
+    return np.asarray(shown + (np.maximum(shred, 0) + np.float32(0.10) * tail) * (0.4 + speckle))
 
 
 def _pleural_line(speckle: Floats, grid: _Grid, depth: Floats, e: float, c: float) -> Floats:
@@ -242,8 +245,8 @@ def _display(
     slope = anatomy.tgc_db_per_mm - anatomy.attenuation_db_per_mm
     level = np.float32(20.0) * np.log10(echo + np.float32(_FLOOR)) + np.float32(slope) * grid.z
     level += np.float32(_NOISE_DB) * rng.standard_normal(echo.shape, dtype=np.float32)
-    level += np.float32(anatomy.gain_db + nuisance.gain_db)
+    level += np.float32(anatomy.gain_db + nuisance.gain_db - _HEADROOM_DB)
     gamma, contrast = _DISPLAY[device]
     shown = np.clip(1 + level / np.float32(anatomy.dynamic_range_db), 0, 1) ** np.float32(gamma)
     shown = np.clip(np.float32(0.5) + np.float32(contrast) * (shown - np.float32(0.5)), 0, 1)
-    return np.rint(shown * 255).astype(np.uint8)
+    return np.asarray(np.rint(shown * 255), np.uint8)

@@ -112,4 +112,5 @@ def measure_oxygenation(
 def _true_sf(pf: NDArray[np.float64]) -> NDArray[np.float64]:
     """S/F ratio with an exact probe and exactly the oxygen that the target of 94 % asks for."""
     fio2 = FIO2_STEPS[oxygen_step(pf, np.full(pf.shape, _TARGET_SPO2))]
-    return saturation(pf * fio2) / fio2
+    true_sf: NDArray[np.float64] = saturation(pf * fio2) / fio2
+    return true_sf
