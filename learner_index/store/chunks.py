@@ -4,7 +4,9 @@ A chunk of X is its rows as little-endian float32 and then a CRC-32C of them, as
 specification has it; `stores/README.md` promises nothing else. Columns go through zarr.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from learner_index.errors import StoreDamagedError
 from learner_index.store.paths import partial_name, replace_file
 
+READERS = min(4, os.cpu_count() or 1)
+WRITERS = 4  # they wait for the disk, not for a core
 _CODECS = [
     {"name": "bytes", "configuration": {"endian": "little"}},
     {"name": "crc32c"},
@@ -53,17 +57,19 @@ def read_rows(node: Path, chunk_rows: int, rows: range, width: int) -> NDArray[n
         StoreDamagedError: a chunk is missing, cut short or altered.
     """
     wanted = np.empty((len(rows), width), "<f4")
-    spare: NDArray[np.float32] | None = None
-    for index in range(rows.start // chunk_rows, -(-rows.stop // chunk_rows)):
+
+    def read(index: int) -> None:
         low, high = index * chunk_rows, (index + 1) * chunk_rows
         first, last = max(low, rows.start), min(high, rows.stop)
         part = wanted[first - rows.start : last - rows.start]
         if len(part) == chunk_rows:
             _read_chunk(node, index, part)
-            continue
-        spare = np.empty((chunk_rows, width), "<f4") if spare is None else spare
+            return
+        spare = np.empty((chunk_rows, width), "<f4")
         _read_chunk(node, index, spare)
         part[:] = spare[first - low : last - low]
+
+    _in_threads(READERS, read, range(rows.start // chunk_rows, -(-rows.stop // chunk_rows)))
     return wanted
 
 
@@ -109,11 +115,12 @@ def write_rows(node: Path, chunk_rows: int, first: int, values: NDArray[np.float
     """
     values = np.ascontiguousarray(values, "<f4")
     stop = first + len(values)
-    for index in range(first // chunk_rows, -(-stop // chunk_rows)):
+
+    def write(index: int) -> None:
         low, high = index * chunk_rows, (index + 1) * chunk_rows
         if low >= first and high <= stop:
             _write_chunk(node, index, values[low - first : high - first])
-            continue
+            return
         chunk = np.zeros((chunk_rows, values.shape[1]), "<f4")
         if low < first:
             _read_chunk(node, index, chunk)
@@ -122,11 +129,24 @@ def write_rows(node: Path, chunk_rows: int, first: int, values: NDArray[np.float
         chunk[start - low : min(high, stop) - low] = values[start - first : high - first]
         _write_chunk(node, index, chunk)
 
+    _in_threads(WRITERS, write, range(first // chunk_rows, -(-stop // chunk_rows)))
+
 
 def blank_rows(node: Path, chunk_rows: int, first: int, width: int) -> None:
     """Make everything from row `first` to the end of its chunk zeros."""
     if first % chunk_rows:
         write_rows(node, chunk_rows, first, np.zeros((0, width), np.float32))
+
+
+def _in_threads(threads: int, work: Callable[[int], None], chunks: range) -> None:
+    """Do work on each chunk, a few at a time; returns or raises once none is under way."""
+    if len(chunks) < 2:
+        for index in chunks:
+            work(index)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, index) for index in chunks]:
+            done.result()
 
 
 def _read_chunk(node: Path, index: int, into: NDArray[np.float32]) -> None:

@@ -30,6 +30,7 @@ class StoreReader:
         n_rows: number of scans n.
         width: number of values e in an embedding.
         generation: raised whenever the store was changed other than by appending.
+        layout: version of the on-disk layout.
         kinds: column -> "text", "number" or "flag", `scan_id` first.
     """
 
@@ -39,6 +40,7 @@ class StoreReader:
         weakref.finalize(self, os.close, self._folder)
         self._members = members_of(root)
         self.generation = int(root["attributes"]["generation"])
+        self.layout = int(root["attributes"]["layout"])
         self.n_rows, self.width = (int(side) for side in self._members["X"]["shape"])
         self.kinds = stored_kinds(self._members)
 

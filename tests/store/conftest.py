@@ -8,6 +8,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture(autouse=True)
+def no_flushing(monkeypatch):
+    """A test's disk need not survive a power cut; one test restores this to look at the order."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
 @pytest.fixture
 def path(tmp_path):
     """Where a store may be made."""

