@@ -74,14 +74,14 @@ def test_ctrl_c_leaves_a_valid_store(path, tmp_path, part):
 @pytest.mark.parametrize("part", ["X written", "obs/site/values written", "flushed"])
 def test_the_same_writer_can_go_on(path, tmp_path, part):
     """After a failed append the same writer appends fewer rows, and no ghost of it is left."""
-    store_toy.make(path, 4)
+    store_toy.make(path, 5)
 
     with open_writer(path, step=interrupt_at(part, OSError(errno.ENOSPC, "full"))) as writer:
         with pytest.raises(StoreWriteError, match="the disk is full: free some space"):
-            writer.append(*store_toy.rows(4, 13))
-        writer.append(*store_toy.rows(4, 5))
+            writer.append(*store_toy.rows(5, 13))
+        writer.append(*store_toy.rows(5, 6))
 
-    assert store_toy.snapshot(path) == undisturbed(tmp_path, 5)
+    assert store_toy.snapshot(path) == undisturbed(tmp_path, 6)
 
 
 def test_a_failed_rewrite_changes_nothing(path):
