@@ -175,6 +175,8 @@ def _print(result: "BuildResult") -> None:
         typer.echo(line)
     _problems("noticed", result.notes)
     _problems("skipped", result.skipped)
+    if result.difference is None and result.n_rows:
+        typer.echo(f"next: learner-index info {result.store}", err=True)
 
 
 def _difference(result: "BuildResult") -> list[str]:
@@ -202,4 +204,4 @@ def _problems(word: str, problems: "Sequence[Problem]") -> None:
     for problem in problems[:SHOWN]:
         typer.echo(f"{word} {problem}", err=True)
     if len(problems) > SHOWN:
-        typer.echo(f"{word} {len(problems) - SHOWN} more: --json lists all", err=True)
+        typer.echo(f"{word} {len(problems) - SHOWN:,} more: --json lists all", err=True)

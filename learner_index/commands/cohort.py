@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, print_json
+from learner_index.commands.show import labelled, plural, print_json
 
 if TYPE_CHECKING:
     from learner_index.pipeline.info import StoreInfo
@@ -70,7 +70,6 @@ def _print(found: "StoreInfo") -> None:
         ),
         ("columns", ", ".join(found.columns)),
     ]
-    for name, value in lines:
-        typer.echo(f"{name:>15}  {value}")
+    typer.echo(labelled(lines))
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, print_json
+from learner_index.commands.show import labelled, plural, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from learner_index.data.report import Report, Spread
     from learner_index.data.writing import FolderResult
+
+CLOCKS = {
+    "patient": "days count within one patient",
+    "cohort": "days can be compared between patients",
+}
 
 
 def manifest(
@@ -69,6 +74,8 @@ def check(
     print_json(found.to_dict()) if json else _print_report(found)
     if found.has_errors:
         raise typer.Exit(1)
+    if not json:
+        typer.echo(f"next: learner-index build {manifest}{shared.typed_again(changes)}", err=True)
 
 
 def _print_written(found: "FolderResult") -> None:
@@ -88,11 +95,10 @@ def _print_report(found: "Report") -> None:
     """The report as a person reads it: summary on stdout, problems after it."""
     lines = [
         ("manifest", found.manifest),
-        ("scans", f"{found.n_scans:,} of {plural(found.n_patients, 'patient')}"),
-        ("visits", f"{found.n_visits:,}; a patient {_spread(found.visits_per_patient)}"),
-        ("followed", f"{plural(found.n_patients_followed, 'patient')} seen twice or more"),
+        ("content", _content(found)),
+        ("visits", f"{_spread(found.visits_per_patient)} a patient"),
         ("days between", _spread(found.days_between_visits)),
-        ("clock", found.clock),
+        ("clock", f"{found.clock}: {CLOCKS[found.clock]}"),
         ("views", _counts(found.views)),
         ("modalities", _counts(found.modalities)),
         ("sites", _counts(found.sites)),
@@ -100,12 +106,21 @@ def _print_report(found: "Report") -> None:
         ("health score", _score(found)),
         ("columns", ", ".join(_columns(found))),
     ]
-    for name, value in lines:
-        typer.echo(f"{name:>13}  {value}")
+    typer.echo(labelled(lines))
     for problem in found.problems:
         typer.echo(f"{'error' if problem.is_error else 'note'}: {problem}")
     n_errors = sum(problem.is_error for problem in found.problems)
     typer.echo(f"{plural(n_errors, 'error')}, {plural(len(found.problems) - n_errors, 'note')}")
+
+
+def _content(found: "Report") -> str:
+    """Scans, visits and patients in words."""
+    counts = (
+        plural(found.n_scans, "scan"),
+        plural(found.n_visits, "visit"),
+        plural(found.n_patients, "patient"),
+    )
+    return f"{', '.join(counts)} ({found.n_patients_followed:,} seen twice or more)"
 
 
 def _columns(found: "Report") -> list[str]:
@@ -121,6 +136,8 @@ def _spread(spread: "Spread") -> str:
     """Least, median and largest in words."""
     if spread.median is None:
         return "none"
+    if spread.minimum == spread.maximum:
+        return f"{spread.median:g}"
     return f"{spread.minimum:g} to {spread.maximum:g}, median {spread.median:g}"
 
 
@@ -133,7 +150,7 @@ def _score(found: "Report") -> str:
     """The health scores in words."""
     score = found.score
     if score is None:
-        return "none"
+        return "none: --score-column names its column"
     return (
         f"{score.column}, {score.direction} is healthier: {score.n_present:,} of "
         f"{found.n_scans:,} scans, {_spread(score.values)}"

@@ -1,10 +1,13 @@
 """Options several commands share, and how they become settings."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from learner_index.data.suggest import close_names
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store, ending in .zarr.")]
 ManifestPath = Annotated[
@@ -13,38 +16,51 @@ ManifestPath = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Where = Annotated[
     list[str] | None,
-    typer.Option(help="Condition such as 'view == L1' or 'age >= 60'; repeat for more."),
+    typer.Option(
+        metavar="CONDITION", help="Condition such as 'view == L1' or 'age >= 60'; repeat for more."
+    ),
 ]
 ScoreColumn = Annotated[
-    str | None, typer.Option(help="Column of the health score.  [default: health_score]")
+    str | None,
+    typer.Option(metavar="NAME", help="Column of the health score.  [default: health_score]"),
 ]
 ScoreDirection = Annotated[
     str | None,
-    typer.Option(help="Which raw values are healthier: higher or lower.  [default: higher]"),
+    typer.Option(
+        metavar="WORD", help="Which raw values are healthier: higher or lower.  [default: higher]"
+    ),
 ]
 ScorePer = Annotated[
-    str | None, typer.Option(help="Whether a score belongs to a scan or a visit.  [default: scan]")
+    str | None,
+    typer.Option(
+        metavar="WORD", help="Whether a score belongs to a scan or a visit.  [default: scan]"
+    ),
 ]
 Clock = Annotated[
     str | None,
-    typer.Option(help="cohort if days of two patients can be compared, else patient."),
+    typer.Option(
+        metavar="WORD", help="cohort if days of two patients can be compared, else patient."
+    ),
 ]
 KeepColumn = Annotated[
     list[str] | None,
-    typer.Option(help="Keep a column that looks like a name, date or record number."),
+    typer.Option(
+        metavar="NAME", help="Keep a column that looks like a name, date or record number."
+    ),
 ]
-DropColumn = Annotated[list[str] | None, typer.Option(help="Leave a column out.")]
+DropColumn = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave a column out.")]
 AllowOutside = Annotated[
     bool | None,
     typer.Option("--allow-outside", help="Scans may lie outside the manifest's folder."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 
 
 def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
     """The value, once it is one of those allowed; a wrong one is wrong usage (exit code 2)."""
     if value is not None and value not in allowed:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(allowed)}", param_hint=name)
+        known = f"{', '.join(allowed)}{close_names(value, allowed)}"
+        raise typer.BadParameter(f"{value!r} is not one of {known}", param_hint=name)
     return value
 
 
@@ -68,6 +84,16 @@ def manifest_changes(
         "allow_outside": allow_outside,
     }
     return {name: value for name, value in typed.items() if value is not None}
+
+
+def typed_again(changes: Mapping[str, Any]) -> str:
+    """The options behind `manifest_changes`, as they can be typed after another command."""
+    words = []
+    for field, value in changes.items():
+        option = f"--{field.removesuffix('s').replace('_', '-')}"
+        values = value if isinstance(value, tuple) else (value,)
+        words += [option if v is True else f"{option} {shlex.quote(v)}" for v in values]
+    return "".join(f" {word}" for word in words)
 
 
 def default_store(manifest: Path) -> Path:

@@ -1,7 +1,9 @@
 """How answers look in a terminal: aligned columns, progress on stderr, JSON on demand."""
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,29 +16,54 @@ QUIET_S = 2.0
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns aligned by their widest cell; numbers to the right, "-" for what is missing."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    is_number = [
-        all(isinstance(row[i], int | float) or row[i] is None for row in rows)
-        for i in range(len(header))
+    columns = [[row[i] for row in rows] for i in range(len(header))]
+    cells = [[name, *_cells(values)] for name, values in zip(header, columns, strict=True)]
+    padded = [
+        _padded(
+            texts, right=all(value is None or isinstance(value, int | float) for value in values)
+        )
+        for texts, values in zip(cells, columns, strict=True)
     ]
-    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    lines = []
-    for row in [list(header), *cells]:
-        parts = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_number, strict=True)
-        ]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
 
 
-def _cell(value: object) -> str:
+def _padded(texts: Sequence[str], *, right: bool) -> list[str]:
+    """Texts made equally wide."""
+    width = max(len(text) for text in texts)
+    return [text.rjust(width) if right else text.ljust(width) for text in texts]
+
+
+def _cells(values: Sequence[object]) -> list[str]:
+    """One column as a person reads it: its floats share their number of decimals."""
+    floats = [value for value in values if isinstance(value, float)]
+    decimals = next((d for d in range(3) if all(round(v, d) == v for v in floats)), 3)
+    return [_cell(value, decimals) for value in values]
+
+
+def _cell(value: object, decimals: int) -> str:
     """One value as a person reads it."""
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10 else f"{value:.6g}"
-    return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value + 0.0:.{decimals}f}" if isinstance(value, float) else str(value)
+
+
+def labelled(lines: Sequence[tuple[str, str]]) -> str:
+    """A label and its text a line, the texts aligned and wrapped to the terminal's width."""
+    indent = max(len(label) for label, _ in lines) + 2
+    width = max(60, shutil.get_terminal_size().columns)
+    return "\n".join(
+        textwrap.fill(
+            text,
+            width,
+            initial_indent=f"{label:>{indent - 2}}  ",
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for label, text in lines
+    )
 
 
 def plural(n: int, noun: str) -> str:

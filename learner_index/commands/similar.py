@@ -1,7 +1,8 @@
 """`learner-index similar`: who looks like this patient, visit, scan or file."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,10 @@ from learner_index.commands.show import plural, text_table
 
 if TYPE_CHECKING:
     from learner_index.data.records import Hit, Hits
+    from learner_index.pipeline.cohort import Cohort
+
+SHOWN = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
+FIELDS = (*SHOWN, "distance", "query_scan_id")
 
 
 def similar(
@@ -74,6 +79,7 @@ def similar(
     from learner_index.pipeline.cohort import open_store, read_vector
 
     cohort = open_store(store)
+    shown = _shown(cohort, columns)
     hits = cohort.similar(
         patient=patient,
         scan=scan,
@@ -99,17 +105,35 @@ def similar(
     if json:
         typer.echo(hits.to_json())
     else:
-        _print(hits, columns.split(",") if columns else [])
+        _print(hits, shown, cohort.settings.get("score") or {})
 
 
-def _print(hits: "Hits", columns: list[str]) -> None:
+def _shown(cohort: "Cohort", columns: str | None) -> list[str]:
+    """The columns of the table to print: always these, then those asked for.
+
+    Raises:
+        QueryError: a hit has no such column.
+    """
+    from learner_index.data.suggest import close_names
+    from learner_index.errors import QueryError
+
+    known = [*FIELDS, *cohort.obs.columns]
+    asked = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    for name in asked:
+        if name not in known or name == "content_hash":
+            raise QueryError(
+                f"--columns {name}: no such column{close_names(name, known)}; "
+                f"`learner-index info {cohort.path}` lists them"
+            )
+    return list(dict.fromkeys([*SHOWN, *asked]))
+
+
+def _print(hits: "Hits", shown: list[str], score: Mapping[str, Any]) -> None:
     """The answer as a person reads it."""
-    shown = ["rank", "patient_id", "day", "scan_id", "similarity", "health_score", *columns]
-    if len({hit.query_scan_id for hit in hits}) > 1:
-        shown.append("query_scan_id")
-    rows = [[_value(hit, name) for name in shown] for hit in hits]
-    if rows:
-        typer.echo(text_table(shown, rows))
+    if len({hit.query_scan_id for hit in hits}) > 1 and "query_scan_id" not in shown:
+        shown = [*shown, "query_scan_id"]
+    if hits:
+        typer.echo(text_table(shown, [[_value(hit, name) for name in shown] for hit in hits]))
     kind = "exact" if hits.exact else "approximate"
     typer.echo(
         f"{plural(len(hits), 'hit')} among {plural(hits.n_eligible, 'eligible scan')} of "
@@ -117,21 +141,13 @@ def _print(hits: "Hits", columns: list[str]) -> None:
         f"{hits.elapsed_ms:.1f} ms",
         err=True,
     )
-    for note in hits.notes:
+    notes = list(hits.notes)
+    if hits and score.get("direction") == "lower":
+        notes.append(f"health_score is {score['column']} with its sign turned: higher is healthier")
+    for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
 def _value(hit: "Hit", name: str) -> object:
-    """A hit's own field, or one of its columns.
-
-    Raises:
-        QueryError: it has neither.
-    """
-    from learner_index.data.suggest import close_names
-    from learner_index.errors import QueryError
-
-    own = {field: getattr(hit, field) for field in hit.__dataclass_fields__}
-    known = {**hit.columns, **own}
-    if name not in known:
-        raise QueryError(f"no column {name!r} in the answer{close_names(name, known)}")
-    return known[name]
+    """A hit's own field, or one of its columns."""
+    return getattr(hit, name) if name in FIELDS else hit.columns[name]

@@ -1,6 +1,7 @@
 """Weights files: read without running code from them, and fitted to a network or refused."""
 
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -25,11 +26,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     from timm.models import load_state_dict
 
     if not file.is_file():
-        raise EncoderError(f"no weights file {str(file)!r}")
+        raise EncoderError(f"no weights file {str(file)!r}: check the path after @")
     if file.suffix not in _SUFFIXES:
         raise EncoderError(f"{file.name}: weights are read from {', '.join(_SUFFIXES)} only")
     try:
-        weights = load_state_dict(str(file), weights_only=True)
+        with warnings.catch_warnings():  # torch warns of pickles that it goes on to refuse
+            warnings.simplefilter("ignore")
+            weights = load_state_dict(str(file), weights_only=True)
     except (RuntimeError, UnpicklingError) as problem:
         if "pickle" in str(problem).lower() or "weights_only" in str(problem).lower():
             raise EncoderError(

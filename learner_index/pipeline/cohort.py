@@ -1,6 +1,6 @@
 """A store as researchers use it: one object whose methods carry the commands' names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from learner_index.config import EncoderOptions, SimilarOptions
 from learner_index.data.content import content_hash
 from learner_index.data.records import Hits, Reference
+from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError, ScanError
 from learner_index.pipeline.embed import read_frames
 from learner_index.pipeline.settings import preprocessing_of
@@ -144,9 +145,10 @@ class Cohort:
             QueryError: nothing or too much is asked, or it cannot be answered.
         """
         chosen = _options(options, changes)
-        n_others = sum(asked is not None for asked in (scan, file, vector))
-        if n_others > 1 or (n_others == 0 and patient is None):
-            raise QueryError("name one query: a patient, a scan, a file or a vector")
+        _check_query(
+            {"patient": patient, "scan": scan, "file": file, "vector": vector},
+            {"day": day, "visit": visit, "view": view, "modality": modality},
+        )
         if file is not None:
             query = self._file_query(Path(file), patient, view, modality, encoder)
         elif vector is not None:
@@ -174,6 +176,8 @@ class Cohort:
         options: EncoderOptions | None,
     ) -> Query:
         """A scan outside the store, embedded on the fly."""
+        if not file.exists():
+            raise QueryError(f"no file {file}: check its path")
         card = self._settings["encoder"]
         try:
             frames, _ = read_frames(file, preprocessing_of(card))
@@ -194,12 +198,14 @@ class Cohort:
         """Fit the reference again, on these patients or on all; raises the store's generation.
 
         Raises:
-            NotEnoughDataError: none of the patients has a scan.
+            QueryError: the store has no such patient.
+            NotEnoughDataError: the store has no scan.
             StoreLockedError: another process is writing.
         """
         with open_writer(self.path) as writer:
             present = writer.read()
             obs = present.obs(["patient_id", "view"])
+            _check_patients(patients or (), set(obs["patient_id"]))
             reference = fit_reference(
                 present.embeddings(), obs["patient_id"], obs["view"], patients
             )
@@ -218,13 +224,50 @@ def read_vector(file: Path) -> NDArray[np.float32]:
     Raises:
         QueryError: it is no such file.
     """
+    if not file.is_file():
+        raise QueryError(f"no file {file}: check its path")
     try:
         found = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise QueryError(f"{file.name} is no .npy file of embeddings: {error}") from error
+        raise QueryError(
+            f"{file.name} is no .npy file of embeddings: save an (e,) or (q, e) array with np.save"
+        ) from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
         raise QueryError(f"{file.name} holds no numbers: save an (e,) or (q, e) array with np.save")
     return np.asarray(found, dtype=np.float32)
+
+
+def _check_query(kinds: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    """One query, and no detail that would be passed over in silence.
+
+    Raises:
+        QueryError: none or several are named, or a detail that does not belong to it.
+    """
+    asked = [name for name, value in kinds.items() if value is not None]
+    kind = next((name for name in asked if name != "patient"), "patient")
+    if asked not in (["patient"], [kind], ["patient", kind]):
+        raise QueryError("name one query: patient, scan, file or vector")
+    fitting = {"patient": ("day", "visit"), "scan": ()}.get(kind, ("view", "modality"))
+    for name, value in details.items():
+        if value is not None and name not in fitting:
+            hint = f"; to choose among the hits: where '{name} == {value}'"
+            raise QueryError(f"{name} does not belong to a query by {kind}: leave it out{hint}")
+    if kind == "scan" and "patient" in asked:
+        raise QueryError("a stored scan has its patient already: name the scan or the patient")
+
+
+def _check_patients(wanted: Sequence[str], known: set[str]) -> None:
+    """Every patient named is in the store.
+
+    Raises:
+        QueryError: one is not.
+    """
+    for name in wanted:
+        if name not in known:
+            raise QueryError(
+                f"no patient {name!r} among {len(known)}{close_names(name, sorted(known))}: "
+                "ids are the manifest's"
+            )
 
 
 def _options(options: SimilarOptions | None, changes: dict[str, Any]) -> SimilarOptions:
