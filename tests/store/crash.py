@@ -1,9 +1,9 @@
 """Kill a writer at each of its steps, let another finish, and compare with an undisturbed store.
 
 Run as a program, so that each kill is a fork of a process that has imported zarr and not used it
-yet: `python crash.py FOLDER EVERY [again] [renames]`. `again` kills recovery too (at a
-sample of its steps when EVERY is 10 or more), `renames` takes
-the way of systems that cannot swap two folders at once. Prints what went wrong, then the count.
+yet: `python crash.py FOLDER EVERY [again] [renames]`. `again` kills recovery too (at a sample of
+its steps when EVERY is 10 or more), `renames` takes the way of systems that cannot swap two folders
+at once. Prints what went wrong, then the count.
 """
 
 import os
