@@ -32,7 +32,7 @@ def demo(
 
 def _print(found: "Demo") -> None:
     """What was found, and what to type next."""
-    built = found.built
+    built, gain = found.built, found.gain
     typer.echo(
         f"\n{found.store}: {plural(built.n_rows, 'SIMULATED scan')} of "
         f"{plural(built.n_patients, 'patient')}, encoder {found.encoder}"
@@ -41,8 +41,9 @@ def _print(found: "Demo") -> None:
     shown = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
     typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
     typer.echo(
-        f"\nS/F of the nearest patients differs by {found.hit_difference:.0f} on average, "
-        f"of random ones by {found.chance_difference:.0f} ({found.n_patients} simulated patients)"
+        f"\nS/F of the nearest patients differs by {gain.near:.0f} on average, of random ones by "
+        f"{gain.chance:.0f}:\n{gain.chance - gain.near:.0f} closer (95 % interval by patient "
+        f"{gain.low:.0f} to {gain.high:.0f}, n = {gain.n_patients} simulated patients)"
     )
     typer.echo(f"picture: {found.sheet}\n\nnext, try:")
     for command in (

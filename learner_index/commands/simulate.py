@@ -33,6 +33,12 @@ def lus(
     confounder: Annotated[
         float, typer.Option(min=0, max=1, help="How closely device and severity go together.")
     ] = 0.0,
+    effect: Annotated[
+        float, typer.Option(min=0, help="What treatment and deterioration do; 0 nothing.")
+    ] = 1.0,
+    randomized: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of patients whose treatment is drawn.")
+    ] = 0.7,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Simulate lung-ultrasound clips with S/F ratios, treatments and repeat scans.
@@ -49,6 +55,8 @@ def lus(
             seed=seed,
             noise=noise,
             confounder=confounder,
+            effect=effect,
+            randomized=randomized,
             workers=workers,
             progress=progress,
         )

@@ -21,6 +21,7 @@ from learner_index.pipeline.source import ChosenEncoder
 
 UNTRAINED = "timm:resnet10t"
 N_QUERIES = 3
+BOOTSTRAPS = 2000
 K = 5
 
 
@@ -35,10 +36,7 @@ class Demo:
         query: the patient asked about.
         hits: the patients found.
         sheet: picture of queries and hits.
-        hit_difference: mean difference in health score (S/F ratio) between a patient's scans and
-            their 5 nearest patients', over all patients.
-        chance_difference: the same against patients drawn at random.
-        n_patients: patients both means rest on.
+        gain: what looking alike is worth.
     """
 
     folder: Path
@@ -49,8 +47,25 @@ class Demo:
     query: str
     hits: Hits
     sheet: Path
-    hit_difference: float
-    chance_difference: float
+    gain: "Gain"
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much closer in health score (S/F ratio) the nearest patients are than random ones.
+
+    Attributes:
+        near: mean difference between a scan and the ones found for it, over patients.
+        chance: mean difference between the same scans and all other patients' scans.
+        low: lower end of the 95 % bootstrap interval, by patient, of chance minus near.
+        high: its upper end.
+        n_patients: patients all of it rests on.
+    """
+
+    near: float
+    chance: float
+    low: float
+    high: float
     n_patients: int
 
 
@@ -83,13 +98,11 @@ def run_demo(
     cohort = open_store(store)
     query = _example(cohort)
     hits = cohort.similar(patient=query, k=K)
-    found, chance, n_patients = _usefulness(cohort, seed)
+    gain = measure_gain(cohort, seed)
     sheet = _draw(cohort, manifest, folder / "similar.png")
     card = cohort.settings["encoder"]
     words = f"{card['spec']} ({'ImageNet' if card['is_trained'] else 'untrained'})"
-    return Demo(
-        folder, store, manifest, built, words, query, hits, sheet, found, chance, n_patients
-    )
+    return Demo(folder, store, manifest, built, words, query, hits, sheet, gain)
 
 
 def _build(manifest: Path, store: Path, progress: Progress) -> BuildResult:
@@ -109,20 +122,26 @@ def _example(cohort: Cohort) -> str:
     return str(medians.idxmin())
 
 
-def _usefulness(cohort: Cohort, seed: int) -> tuple[float, float, int]:
-    """Mean health-score difference to the nearest patients' scans, and to random ones'."""
-    rng = np.random.default_rng(seed)
+def measure_gain(cohort: Cohort, seed: int) -> Gain:
+    """What looking alike is worth in health score, with an interval by patient.
+
+    Args:
+        cohort: a store with health scores.
+        seed: of the bootstrap.
+    """
     obs = cohort.obs
     score = dict(zip(obs["scan_id"], obs["health_score"], strict=True))
-    near, far = [], []
-    patients = sorted(obs["patient_id"].unique())
-    for patient in patients:
+    near, chance = [], []
+    for patient in sorted(obs["patient_id"].unique()):
         hits = cohort.similar(patient=patient, k=K)
-        others = obs.loc[obs["patient_id"] != patient, "health_score"].dropna().to_numpy()
-        own = [score[hit.query_scan_id] for hit in hits]
-        near.append(np.nanmean([abs(a - _score(hit)) for a, hit in zip(own, hits, strict=True)]))
-        far.append(np.nanmean([np.abs(a - rng.permutation(others)[:K]).mean() for a in own]))
-    return float(np.mean(near)), float(np.mean(far)), len(patients)
+        others = obs.loc[obs["patient_id"] != patient, "health_score"].to_numpy()
+        own = np.array([score[hit.query_scan_id] for hit in hits])
+        near.append(np.nanmean(np.abs(own - [_score(hit) for hit in hits])))
+        chance.append(np.nanmean(np.abs(own[:, None] - others)))
+    gains = np.array(chance) - np.array(near)
+    drawn = np.random.default_rng(seed).integers(0, len(gains), (BOOTSTRAPS, len(gains)))
+    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
+    return Gain(float(np.mean(near)), float(np.mean(chance)), float(low), float(high), len(gains))
 
 
 def _score(hit: Hit) -> float:

@@ -11,9 +11,11 @@ def simulate(folder: Path, **settings: Any) -> SimulatedCohort:
 
     Args:
         folder: a new folder.
-        **settings: tier, seed, noise, confounder, workers and progress of `simulate_lus`.
+        **settings: tier, seed, noise, confounder, effect, offset_sd, randomized, workers and
+            progress of `simulate_lus`.
 
     Raises:
         StoreExistsError: the folder holds something.
+        QueryError: a setting is out of range.
     """
     return simulate_lus(folder, **settings)

@@ -27,6 +27,7 @@ OWNERS = {
     "safetensors": "learn",
     "zarr": "store",
     "filelock": "store",
+    "google_crc32c": "store",
     "faiss": "search",
     "matplotlib": "analysis/plots",
     "plotly": "analysis/plots",

@@ -1,52 +1,54 @@
 """A simulated lung-ultrasound cohort on disk: clips, manifest, truth table, and a plain label."""
 
-import csv
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from learner_index.data.simulate.lus_anatomy import (
-    Anatomy,
-    Nuisance,
-    Zone,
-    draw_anatomy,
-    draw_nuisance,
-    draw_zone,
+from learner_index.data.simulate.lus_anatomy import draw_anatomy, draw_nuisance, draw_zone
+from learner_index.data.simulate.lus_course import Course, draw_course
+from learner_index.data.simulate.lus_image import render_clip, spacing_mm
+from learner_index.data.simulate.lus_rows import (
+    Patient,
+    Row,
+    Take,
+    manifest_row,
+    scan_name,
+    truth_row,
 )
-from learner_index.data.simulate.lus_course import ZONES, Course, draw_course
-from learner_index.data.simulate.lus_image import (
-    b_line_count,
-    render_clip,
-    spacing_mm,
-    wedge_count,
-)
-from learner_index.data.simulate.sf_ratio import Oxygenation, measure_oxygenation
-from learner_index.errors import QueryError, StoreExistsError
+from learner_index.data.simulate.sf_ratio import measure_oxygenation
+from learner_index.data.simulate.write import new_folder, write_clip, write_table
+from learner_index.errors import QueryError
 
 Tier = Literal["smoke", "paper", "power"]
+
+# What a patient's random streams are for; a new purpose gets a new number, never an old one.
+_COURSE, _ANATOMY, _HEALTH, _ZONE, _SCAN = range(5)
+_STRIDES = np.array([0.6180339887498949, 0.7548776662466927])  # golden ratio, plastic number
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Size of a tier; `paper` scans one zone a visit, so that it has about 718 clips."""
+    """Size of a tier; patient k is the same person in all of them.
+
+    `paper` follows one zone: 189 patients x 2.92 visits x (1 + 0.2 x 1.5 repeats) = 718 clips.
+    """
 
     n_patients: int
     side_px: int
     frames: int
     n_zones: int
-    visit_shares: tuple[float, ...]
 
 
 _SIZES: dict[str, _Size] = {
-    "smoke": _Size(24, 64, 4, 4, (0.25, 0.25, 0.25, 0.25)),
-    "paper": _Size(189, 96, 8, 1, (0.4, 0.3, 0.2, 0.1)),
-    "power": _Size(600, 96, 8, 4, (0.25, 0.25, 0.25, 0.25)),
+    "smoke": _Size(24, 64, 4, 4),
+    "paper": _Size(189, 96, 8, 1),
+    "power": _Size(600, 96, 8, 4),
 }
 
 
@@ -70,19 +72,16 @@ class SimulatedCohort:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """One patient to be simulated; travels to worker processes."""
+class _Settings:
+    """All that decides a cohort's content; travels to worker processes."""
 
-    folder: Path
-    number: int
-    size: _Size
+    tier: str
     seed: int
     noise: float
     confounder: float
-    randomised: float
-
-
-_Row = dict[str, Any]
+    effect: float
+    offset_sd: float
+    randomized: float
 
 
 def simulate_lus(
@@ -92,24 +91,28 @@ def simulate_lus(
     seed: int = 0,
     noise: float = 1.0,
     confounder: float = 0.0,
-    randomised: float = 0.7,
+    effect: float = 1.0,
+    offset_sd: float = 0.15,
+    randomized: float = 0.7,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SimulatedCohort:
     """Write a simulated cohort of lung-ultrasound clips with planted truth.
 
-    Every patient has a generator of their own, so that neither the number of workers nor the
+    Every patient has generators of their own, so that neither the number of workers nor the
     number of patients changes anyone; pixels do not depend on `noise`.
 
     Args:
-        folder: a new folder; it appears when everything is written.
+        folder: a new or empty folder; it appears when everything is written.
         tier: "smoke" (24 patients, 64 px, 4 frames), "paper" (189 patients, about 718 clips,
             96 px, 8 frames) or "power" (600 patients, 96 px, 8 frames).
         seed: the same seed gives the same bytes.
         noise: measurement noise of the S/F ratio; 0 none, 1 as on a ward, 2 double.
         confounder: correlation between severity and device, 0..1.
-        randomised: share of patients whose treatment is drawn; 1 makes a randomised trial.
-        workers: processes.
+        effect: multiplies what treatment and deterioration do from visit to visit.
+        offset_sd: spread of the patients' own log-scale offset of PaO2/FiO2.
+        randomized: share of patients whose treatment is drawn; 1 makes a randomized trial.
+        workers: processes; more than one needs a main module that can be imported.
         progress: called with patients done and patients in all.
 
     Returns:
@@ -122,207 +125,124 @@ def simulate_lus(
     Source:
         METHOD 7.2 to 7.4.
     """
-    _check(tier, noise, confounder, randomised)
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreExistsError(f"{folder.name} is not empty: name a new folder")
-    size = _SIZES[tier]
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "scans").mkdir(parents=True)
-    tasks = [
-        _Task(partial, number, size, seed, noise, confounder, randomised)
-        for number in range(size.n_patients)
-    ]
-    rows: list[tuple[_Row, _Row]] = []
-    for done, found in enumerate(_run(tasks, workers), start=1):
-        rows += found
-        progress(done, len(tasks))
-    _write_table(partial / "cohort.csv", [scan for scan, _ in rows])
-    _write_table(partial / "truth.csv", [truth for _, truth in rows])
-    settings = f"tier {tier}, seed {seed}, noise {noise:g}, confounder {confounder:g}"
-    (partial / "SIMULATED.txt").write_text(_LABEL.format(settings=settings), encoding="utf-8")
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
+    settings = _Settings(tier, seed, noise, confounder, effect, offset_sd, randomized)
+    _check(settings, workers)
+    folder, n_patients = Path(folder), _SIZES[tier].n_patients
+    rows: list[tuple[Row, Row]] = []
+    with new_folder(folder) as staging:
+        (staging / "scans").mkdir()
+        for done, found in enumerate(_run(staging, settings, workers), start=1):
+            rows += found
+            progress(done, n_patients)
+        write_table(staging / "cohort.csv", [scan for scan, _ in rows])
+        write_table(staging / "truth.csv", [truth for _, truth in rows])
+        (staging / "SIMULATED.txt").write_text(_label(settings, len(rows)), encoding="utf-8")
     return SimulatedCohort(
-        folder, folder / "cohort.csv", folder / "truth.csv", len(tasks), len(rows)
+        folder, folder / "cohort.csv", folder / "truth.csv", n_patients, len(rows)
     )
 
 
-_LABEL = """SIMULATED DATA. No patient, no scan and no number in this folder is real.
-
-Lung-ultrasound clips, S/F ratios and treatments were computed by learner-index
-({settings}, share randomised as in truth.csv).
-
-What it is for: trying the program, and testing methods against a known truth (truth.csv).
-What it is not: evidence about patients, ultrasound or treatments. The pictures lack real beam
-physics, operators and comorbidity.
-"""
-
-
-def _check(tier: str, noise: float, confounder: float, randomised: float) -> None:
+def _check(settings: _Settings, workers: int) -> None:
     """Refuse settings out of range."""
-    if tier not in _SIZES:
-        raise QueryError(f"no tier {tier!r}: choose one of {', '.join(_SIZES)}")
-    if not noise >= 0:
-        raise QueryError(f"noise {noise:g} is negative: 0 is none, 1 as on a ward")
-    for name, value in (("confounder", confounder), ("randomised", randomised)):
-        if not 0 <= value <= 1:
+    if settings.tier not in _SIZES:
+        raise QueryError(f"no tier {settings.tier!r}: choose one of {', '.join(_SIZES)}")
+    if settings.seed < 0 or workers < 1:
+        raise QueryError(f"seed {settings.seed}, workers {workers}: at least 0 and 1 are needed")
+    for name in ("noise", "effect", "offset_sd"):
+        if not 0 <= (value := getattr(settings, name)) < np.inf:
+            raise QueryError(f"{name} {value:g} is no finite number from 0 up")
+    for name in ("confounder", "randomized"):
+        if not 0 <= (value := getattr(settings, name)) <= 1:
             raise QueryError(f"{name} {value:g} lies outside 0..1")
 
 
-def _run(tasks: Sequence[_Task], workers: int) -> Iterator[list[tuple[_Row, _Row]]]:
+def _run(staging: Path, settings: _Settings, workers: int) -> Iterator[list[tuple[Row, Row]]]:
     """Each patient's rows, in order."""
-    if workers <= 1:
-        yield from map(_simulate_patient, tasks)
+    n = _SIZES[settings.tier].n_patients
+    tasks = [staging] * n, [settings] * n, range(1, n + 1)
+    if workers == 1:
+        yield from map(_simulate_patient, *tasks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_simulate_patient, tasks)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield from pool.map(_simulate_patient, *tasks)
+    finally:  # nobody may write into a folder that is about to be removed
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _simulate_patient(task: _Task) -> list[tuple[_Row, _Row]]:
+def _simulate_patient(staging: Path, settings: _Settings, number: int) -> list[tuple[Row, Row]]:
     """Draw one patient, write the clips, and give their manifest and truth rows."""
-    course_seed, score_seed, image_seed = np.random.SeedSequence([task.seed, task.number]).spawn(3)
-    course = draw_course(
-        np.random.default_rng(course_seed),
-        visit_shares=task.size.visit_shares,
-        confounder=task.confounder,
-        randomised=task.randomised,
-    )
-    chart = measure_oxygenation(
-        course.s, course.offset, np.random.default_rng(score_seed), noise=task.noise
-    )
-    images = np.random.default_rng(image_seed)
-    anatomy = draw_anatomy(images)
-    side = task.size.side_px
-    lungs = [draw_zone(images, anatomy, side, side) for _ in ZONES]
+    size, patient = _SIZES[settings.tier], _draw_patient(settings, number)
+    anatomy, course, side = patient.anatomy, patient.course, size.side_px
+    zones = [
+        draw_zone(_rng(settings, number, _ZONE, zone), anatomy, side, side)
+        for zone in range(size.n_zones)
+    ]
     rows = []
-    for visit, zone, take in _takes(course, task.size.n_zones):
-        clip = _Clip(f"sim-lus-{task.number + 1:04d}", course, chart, anatomy, visit, zone, take)
-        nuisance = draw_nuisance(images)
-        clip.write(task, lungs[zone], nuisance)
-        rows.append((clip.manifest_row(), clip.truth_row(nuisance)))
+    for take in _takes(course, size.n_zones):
+        nuisance = draw_nuisance(_rng(settings, number, _SCAN, take.visit, take.zone, take.take))
+        e, c = course.zone_state(take.visit, take.zone)
+        pixels = render_clip(
+            anatomy, zones[take.zone], nuisance, e=e, c=c, device=course.device, frames=size.frames
+        )
+        path = staging / "scans" / f"{scan_name(patient, take)}.npz"
+        write_clip(path, pixels, spacing_mm(anatomy, side, side))
+        rows.append((manifest_row(patient, take), truth_row(patient, take, nuisance)))
     return rows
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Clip:
-    """One clip of one patient: which visit and zone, and whether it is a repeat (take 1, 2)."""
-
-    patient_id: str
-    course: Course
-    chart: Oxygenation
-    anatomy: Anatomy
-    visit: int
-    zone: int
-    take: int
-
-    @property
-    def scan_id(self) -> str:
-        """Patient, day and zone; r1 and r2 mark repeats."""
-        repeat = f"_r{self.take}" if self.take else ""
-        day = self.course.days[self.visit]
-        return f"{self.patient_id}_d{day:02d}_{ZONES[self.zone]}{repeat}"
-
-    @property
-    def state(self) -> tuple[float, float]:
-        """E and c of this zone at this visit."""
-        e = self.course.e[self.visit] + self.course.zone_e[self.zone]
-        c = self.course.c[self.visit] + self.course.zone_c[self.zone]
-        return float(np.clip(e, 0, 1)), float(np.clip(c, 0, 1))
-
-    def write(self, task: _Task, lung: Zone, nuisance: Nuisance) -> None:
-        """Render and write the pixels with their spacing."""
-        e, c = self.state
-        device, frames, side = self.course.device, task.size.frames, task.size.side_px
-        np.savez(
-            task.folder / "scans" / f"{self.scan_id}.npz",
-            pixels=render_clip(
-                self.anatomy, lung, nuisance, e=e, c=c, device=device, frames=frames
-            ),
-            spacing_mm=np.array(spacing_mm(self.anatomy, side, side)),
-        )
-
-    def place(self) -> _Row:
-        """What identifies the clip in both tables."""
-        return {
-            "scan_id": self.scan_id,
-            "patient_id": self.patient_id,
-            "day": int(self.course.days[self.visit]),
-            "view": ZONES[self.zone],
-        }
-
-    def manifest_row(self) -> _Row:
-        """What a ward would know."""
-        chart, visit = self.chart, self.visit
-        sf94 = chart.sf94[visit]
-        return {
-            **self.place(),
-            "path": f"scans/{self.scan_id}.npz",
-            "modality": "lus",
-            "rescan": "true" if self.take else "false",
-            "health_score": f"{chart.sf[visit]:.1f}",
-            "sf94": "" if np.isnan(sf94) else f"{sf94:.1f}",
-            "spo2": f"{chart.spo2[visit]:.2f}",
-            "fio2": f"{chart.fio2[visit]:.2f}",
-            "treatment": self.course.arm,
-            "site": f"site-{self.course.device[-1]}",
-            "age": self.course.age,
-            "sex": self.course.sex,
-        }
-
-    def truth_row(self, nuisance: Nuisance) -> _Row:
-        """What only the simulation knows."""
-        e, c = self.state
-        course = self.course
-        return {
-            **self.place(),
-            **_state(course, self.visit),
-            "zone_e": f"{e:.6f}",
-            "zone_c": f"{c:.6f}",
-            "b_lines": b_line_count(e),
-            "consolidations": wedge_count(c),
-            "true_sf": f"{self.chart.true_sf[self.visit]:.4f}",
-            "true_pf": f"{self.chart.true_pf[self.visit]:.4f}",
-            "offset": f"{course.offset:.6f}",
-            "arm": course.arm,
-            "response": f"{course.response:.6f}",
-            "is_responder": course.is_responder,
-            "is_deteriorating": course.is_deteriorating,
-            "is_randomised": course.is_randomised,
-            "device": course.device,
-            "depth_mm": self.anatomy.depth_mm,
-            "wall_mm": f"{self.anatomy.wall_mm:.3f}",
-            "gain_db": f"{self.anatomy.gain_db + nuisance.gain_db:.4f}",
-            "probe_mm": f"{nuisance.offset_mm:.3f}",
-        }
+def _draw_patient(settings: _Settings, number: int) -> Patient:
+    """A patient by number; each purpose has its own stream, so that none disturbs another."""
+    course = draw_course(
+        _rng(settings, number, _COURSE),
+        _plan(settings.seed, number),
+        confounder=settings.confounder,
+        randomized=settings.randomized,
+        effect=settings.effect,
+    )
+    health = _rng(settings, number, _HEALTH)
+    offset = float(health.standard_normal()) * settings.offset_sd
+    chart = measure_oxygenation(course.s, offset, health, noise=settings.noise)
+    return Patient(number, course, draw_anatomy(_rng(settings, number, _ANATOMY)), offset, chart)
 
 
-def _state(course: Course, visit: int) -> _Row:
-    """State of the whole lung at a visit, and how it changes until the next."""
-    is_last = visit + 1 == len(course.days)
-    return {
-        "e": f"{course.e[visit]:.6f}",
-        "c": f"{course.c[visit]:.6f}",
-        "s": f"{course.s[visit]:.6f}",
-        "next_delta_s": "" if is_last else f"{course.s[visit + 1] - course.s[visit]:.6f}",
-    }
-
-
-def _takes(course: Course, n_zones: int) -> Iterator[tuple[int, int, int]]:
-    """(visit, zone, take) of every clip; take 0 is the first, 1 and 2 are repeats."""
-    zones = [(course.first_zone + i) % len(ZONES) for i in range(n_zones)]
+def _takes(course: Course, n_zones: int) -> Iterator[Take]:
+    """Every clip in order of acquisition; repeats are of the patient's first zone."""
     for visit in range(len(course.days)):
-        for zone in sorted(zones):
-            n_takes = 1 + int(course.n_repeats[visit]) * (zone == course.first_zone)
-            for take in range(n_takes):
-                yield visit, zone, take
+        for zone in range(n_zones):
+            n_takes = 1 + int(course.n_repeats[visit]) * (zone == 0)
+            yield from (Take(visit, zone, take) for take in range(n_takes))
 
 
-def _write_table(path: Path, rows: Sequence[_Row]) -> None:
-    """A CSV with the columns of its first row."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _plan(seed: int, number: int) -> tuple[float, float]:
+    """The patient's place in two evenly spread sequences, so that shares hold in any cohort."""
+    start = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))).uniform(size=2)
+    visits, repeats = (start + number * _STRIDES) % 1.0
+    return float(visits), float(repeats)
+
+
+def _rng(settings: _Settings, number: int, *purpose: int) -> np.random.Generator:
+    """The stream of one patient and purpose, whoever else is in the cohort."""
+    seed = np.random.SeedSequence(settings.seed, spawn_key=(number, *purpose))
+    return np.random.default_rng(seed)
+
+
+def _label(settings: _Settings, n_scans: int) -> str:
+    """Text of SIMULATED.txt: that all is simulated, how, and what it is not."""
+    size, s = _SIZES[settings.tier], settings
+    return f"""SIMULATED DATA. No patient, no scan and no number in this folder is real.
+
+{size.n_patients} patients and {n_scans} lung-ultrasound clips of {size.side_px} x {size.side_px} \
+pixels and {size.frames} frames, with S/F ratios and treatments, were computed by
+learner-index {version("learner-index")}: simulate_lus(folder, tier={s.tier!r}, seed={s.seed}, \
+noise={s.noise:g}, confounder={s.confounder:g}, effect={s.effect:g}, \
+offset_sd={s.offset_sd:g}, randomized={s.randomized:g})
+
+cohort.csv  the manifest; health_score is the observed S/F ratio
+truth.csv   planted truth of every scan: states, noise-free scores, nuisances; never train on it
+scans/      pixels (frame, row, column), row 0 at the probe, and spacing_mm (row, column)
+
+What it is for: trying the program, and testing methods against a known truth.
+What it is not: evidence about patients, ultrasound or treatments. The pictures lack real beam
+physics, operators and comorbidity, and the effects of the treatments are invented.
+"""
