@@ -30,7 +30,10 @@ Texts = Sequence[str | None]
 
 def cleaned(cells: Sequence[str]) -> list[str | None]:
     """Texts without surrounding blanks; None where the cell is empty or says so."""
-    return [None if (text := cell.strip()) in MISSING else text for cell in cells]
+    texts: list[str | None] = list(map(str.strip, cells))
+    if MISSING.isdisjoint(texts):
+        return texts
+    return [None if text in MISSING else text for text in texts]
 
 
 def typed(name: str, texts: Texts, *, is_number: bool = False) -> tuple[Kind, Any, list[int]]:

@@ -4,19 +4,19 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from learner_index.data.paths import Resolver
 from learner_index.errors import ScanError, ScanNotFoundError
 
 HASH_BYTES = 16
 GONE = "no file or folder there: check the path in the manifest"
 SETTLED_NS = 2_000_000_000  # a file this young may change again without a new time stamp
 _BLOCK = 1 << 20
+_VERSION = 2
 
 
 def content_hash(path: Path) -> str:
@@ -68,12 +68,18 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
                 yield f"{prefix}{entry.name}", entry.path
 
 
+def file_stamp(status: os.stat_result) -> str:
+    """What tells a change of a file without reading it: its inode, size and modification time."""
+    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+
+
 class HashCache:
     """Content hashes by scan_id, so that files whose size and time are unchanged are not read.
 
-    A stamp is a hash of the real path, the size and the modification time: the cache holds no
-    path. A file younger than two seconds is hashed again next time, since a change within the
-    clock's grain would not show.
+    A stamp is the inode, the size and the modification time, so that a moved folder stays known
+    and another file under the same id does not; the cache holds no path. On a file system that
+    numbers its files anew at each mount, everything is hashed again. A file younger than two
+    seconds is hashed again next time, since a change within the clock's grain would not show.
 
     Example:
         >>> cache = HashCache.load(Path("stores/cohort.cache/hashes.json"))
@@ -86,7 +92,6 @@ class HashCache:
         self._file = Path(file)
         self._known: dict[str, tuple[str, str]] = {}
         self._is_changed = False
-        self._resolver = Resolver()
 
     @classmethod
     def load(cls, file: Path) -> "HashCache":
@@ -96,7 +101,7 @@ class HashCache:
             cache._known = _entries(json.loads(cache._file.read_bytes()))
         return cache
 
-    def hash(self, scan_id: str, path: Path) -> str:
+    def hash(self, scan_id: str, path: str | Path) -> str:
         """Content hash of a scan, from memory when its files are unchanged.
 
         Raises:
@@ -104,7 +109,7 @@ class HashCache:
             ScanError: it cannot be read.
         """
         try:
-            stamp, newest_ns = _stamp(path, self._resolver)
+            stamp, newest_ns = _stamp(path)
         except FileNotFoundError:
             raise ScanNotFoundError(GONE) from None
         except OSError as error:
@@ -113,11 +118,16 @@ class HashCache:
         if known is not None and known[0] == stamp:
             return known[1]
         started_ns = time.time_ns()
-        found = content_hash(path)
+        found = content_hash(Path(path))
         if newest_ns < started_ns - SETTLED_NS:
             self._known[scan_id] = (stamp, found)
             self._is_changed = True
         return found
+
+    def remembered(self, scan_id: str, stamp: str) -> str:
+        """Content hash of a scan whose file has this stamp, without a look at it; "" if unknown."""
+        known = self._known.get(scan_id)
+        return known[1] if stamp and known is not None and known[0] == stamp else ""
 
     def save(self) -> None:
         """Writes the cache beside its file and renames it; readers see the old or the new one."""
@@ -126,39 +136,47 @@ class HashCache:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(json.dumps({"version": 1, "hashes": self._known}))
+            temporary.write_text(json.dumps(_content(self._known)))
             temporary.replace(self._file)
         finally:
             temporary.unlink(missing_ok=True)
         self._is_changed = False
 
 
+def _content(known: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """What the cache's file holds: three flat lists, which JSON reads several times faster."""
+    return {
+        "version": _VERSION,
+        "scan_ids": list(known),
+        "stamps": [stamp for stamp, _ in known.values()],
+        "hashes": [found for _, found in known.values()],
+    }
+
+
 def _entries(content: Any) -> dict[str, tuple[str, str]]:
     """The cache's entries; a ValueError for anything that is not one."""
-    if content["version"] != 1:
+    if content["version"] != _VERSION:
         raise ValueError("another version")
-    entries = {
-        scan_id: (stamp, found) for scan_id, (stamp, found) in dict(content["hashes"]).items()
-    }
-    if not all(isinstance(text, str) for pair in entries.values() for text in pair):
+    lists = [content[name] for name in ("scan_ids", "stamps", "hashes")]
+    if not all(isinstance(texts, list) and set(map(type, texts)) <= {str} for texts in lists):
         raise ValueError("not hashes")
-    return entries
+    scan_ids, stamps, hashes = lists
+    return dict(zip(scan_ids, zip(stamps, hashes, strict=True), strict=True))
 
 
-def _stamp(path: Path, resolver: Resolver) -> tuple[str, int]:
-    """Hash of what tells a change without reading, and the newest modification time in it."""
+def _stamp(path: str | Path) -> tuple[str, int]:
+    """What tells a change without reading, and the newest modification time in it."""
     status = os.stat(path)  # noqa: PTH116 - Path is slower
-    text = os.fspath(path)
-    real = resolver.real(text if text.startswith("/") else f"{Path.cwd()}/{text}")
     if not stat.S_ISDIR(status.st_mode):
-        return _digest([f"{real}\0{status.st_size}\0{status.st_mtime_ns}"]), status.st_mtime_ns
-    lines, newest_ns = [real], 0
-    for name, file in folder_files(real):
+        return file_stamp(status), status.st_mtime_ns
+    lines, newest_ns = [str(status.st_ino)], 0
+    for name, file in folder_files(path):
         entry = os.stat(file)  # noqa: PTH116
-        lines.append(f"{name}\0{entry.st_size}\0{entry.st_mtime_ns}")
+        lines.append(f"{name}\0{entry.st_ino}\0{entry.st_size}\0{entry.st_mtime_ns}")
         newest_ns = max(newest_ns, entry.st_mtime_ns)
     return _digest(lines), newest_ns
 
 
 def _digest(lines: list[str]) -> str:
+    """Hash of a folder's lines, which hold file names."""
     return blake2b(os.fsencode("\0\0".join(lines)), digest_size=HASH_BYTES).hexdigest()

@@ -21,6 +21,7 @@ from learner_index.data.ids import (
 )
 from learner_index.data.paths import (
     Resolver,
+    ScanPaths,
     absolute_paths,
     check_inside,
     check_listed_once,
@@ -60,7 +61,7 @@ class Manifest:
     table: pd.DataFrame
     kinds: dict[str, Kind]
     lines: NDArray[np.int64]
-    paths: tuple[Path, ...]
+    paths: ScanPaths
     clock: Clock
     score: ScoreRule | None
     problems: tuple[Problem, ...]
@@ -149,15 +150,19 @@ def _checked_paths(
     texts: dict[str, list[str | None]],
     options: ManifestOptions,
     problems: ProblemList,
-) -> tuple[Path, ...]:
+) -> ScanPaths:
     paths = absolute_paths(folder, texts["path"], problems)
     resolver = Resolver()
-    real = [resolver.real(str(path)) for path in paths]
+    real, stamps = [], []
+    for path in paths:
+        where, stamp = resolver.look(path)
+        real.append(where)
+        stamps.append(stamp)
     if not options.allow_outside:
         check_inside(folder, real, texts["path"], problems)
     owners: tuple[Texts, Texts] = (texts["patient_id"], texts.get("split", []))
     check_listed_once(real, texts["path"], owners, problems)
-    return paths
+    return ScanPaths(paths, stamps)
 
 
 def require_valid(manifest: Manifest) -> None:

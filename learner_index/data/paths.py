@@ -1,32 +1,92 @@
 """Where the scans are: paths made absolute, kept inside the manifest's folder, listed once."""
 
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 from learner_index.data.columns import Texts
+from learner_index.data.content import file_stamp
 from learner_index.data.ids import rows_with_control_characters
 from learner_index.data.problems import ProblemList, groups_of, listed
+
+_ODD = frozenset(("", ".", ".."))
+
+
+class ScanPaths(Sequence[Path]):
+    """Absolute paths of many scans, kept as text: a `Path` is made when it is asked for.
+
+    A hundred thousand `Path` objects take seconds to make, and most are never looked at.
+
+    Attributes:
+        texts: the paths as they would be opened.
+        stamps: what `content.file_stamp` said of each file when the manifest was read; "" for
+            folders, links and what is not there.
+    """
+
+    __slots__ = ("stamps", "texts")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, texts: Iterable[str], stamps: Iterable[str] = ()) -> None:
+        self.texts = tuple(texts)
+        self.stamps = tuple(stamps) or ("",) * len(self.texts)
+
+    def __len__(self) -> int:
+        """Number of scans."""
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ScanPaths": ...
+    def __getitem__(self, index: int | slice) -> "Path | ScanPaths":
+        """The path of one scan, or the paths of some."""
+        if isinstance(index, slice):
+            return ScanPaths(self.texts[index], self.stamps[index])
+        return Path(self.texts[index])
+
+    def __iter__(self) -> Iterator[Path]:
+        """Paths, in order."""
+        return map(Path, self.texts)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence holds the same paths."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __repr__(self) -> str:
+        """How many there are; a path may say who the patient is."""
+        return f"ScanPaths({len(self)} paths)"
 
 
 class Resolver:
     """Real paths of many files, reading each folder's own links only once."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
+        self._folders: dict[str, str] = {"": ""}
 
     def real(self, path: str) -> str:
-        """The path without symbolic links and "..", as os.path.realpath gives it."""
+        """The absolute path without symbolic links and "..", as os.path.realpath gives it."""
+        return self.look(path)[0]
+
+    def look(self, path: str) -> tuple[str, str]:
+        """The real path, and the stamp of a plain file: one question to the system for both."""
         folder, _, name = path.rpartition("/")
-        if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114 - Path is ten times slower here
-            return os.path.realpath(path)
-        known = self._folders.get(folder)
-        if known is None:
-            known = self._folders[folder] = os.path.realpath(folder or "/")
-        return f"{known.rstrip('/')}/{name}"
+        if name in _ODD:
+            return os.path.realpath(path), ""
+        top = self._folders.get(folder)
+        if top is None:
+            top = self._folders[folder] = self.real(folder).rstrip("/")
+        try:
+            status = os.lstat(path)
+        except (OSError, ValueError):
+            return f"{top}/{name}", ""
+        if stat.S_ISLNK(status.st_mode):
+            return os.path.realpath(path), ""
+        return f"{top}/{name}", file_stamp(status) if stat.S_ISREG(status.st_mode) else ""
 
 
-def absolute_paths(folder: Path, texts: Texts, problems: ProblemList) -> tuple[Path, ...]:
+def absolute_paths(folder: Path, texts: Texts, problems: ProblemList) -> list[str]:
     """(n,) absolute paths; rows without a usable one are reported and get the folder itself."""
     unusable = set(rows_with_control_characters(texts))
     for row, text in enumerate(texts):
@@ -34,24 +94,29 @@ def absolute_paths(folder: Path, texts: Texts, problems: ProblemList) -> tuple[P
             problems.error([row], "no path: fill it in")
     for row in sorted(unusable):
         problems.error([row], f"path {texts[row]!r} has a control character: rename the file")
-    if not unusable and None not in texts:
-        return tuple(map(folder.__truediv__, map(str, texts)))
-    return tuple(
-        folder if text is None or row in unusable else folder / text
-        for row, text in enumerate(texts)
-    )
+    top = str(folder)
+    start = f"{top.rstrip('/')}/"
+    paths = []
+    for row, text in enumerate(texts):
+        if text is None or row in unusable:
+            paths.append(top)
+        else:
+            paths.append(text if text.startswith("/") else start + text)
+    return paths
 
 
 def check_inside(folder: Path, real: Sequence[str], texts: Texts, problems: ProblemList) -> None:
     """Reports scans that lie outside the manifest's folder once links and ".." are followed."""
     top = os.path.realpath(folder)
     start = top.rstrip("/") + "/"
-    for row, path in enumerate(real):
+    outside = [row for row, path in enumerate(real) if not path.startswith(start)]
+    for row in outside:
+        path = real[row]
         if texts[row] is None:
             continue
         if path == top:
             problems.error([row], f"path {texts[row]!r} is the manifest's own folder")
-        elif not path.startswith(start):
+        else:
             problems.error(
                 [row],
                 f"path {texts[row]!r} leaves the manifest's folder: "

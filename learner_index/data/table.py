@@ -8,7 +8,6 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,8 +99,9 @@ def _decoded(path: Path, content: bytes) -> str:
 def _read_text(path: Path, text: str, separator: str) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header = _header(path, reader, separator)
-    rows, lines, problems = _rows(reader, len(header))
-    columns = [(name, list(map(itemgetter(i), rows))) for i, name in enumerate(header)]
+    width = len(header)
+    cells, lines, problems = _rows(reader, width)
+    columns = [(name, cells[i::width]) for i, name in enumerate(header)]
     return _table(path, columns, np.asarray(lines, dtype=np.int64), problems)
 
 
@@ -129,9 +129,12 @@ def _refuse_other_separator(path: Path, header: Sequence[str], separator: str) -
             )
 
 
-def _rows(reader: "Reader", width: int) -> tuple[list[list[str]], list[int], list[Problem]]:
-    """Rows as wide as the header, the line where each starts, and what was left out."""
-    rows: list[list[str]] = []
+def _rows(reader: "Reader", width: int) -> tuple[list[str], list[int], list[Problem]]:
+    """Cells row by row, the line where each row starts, and what was left out.
+
+    The cells stand in one long list: a list for each row would occupy the garbage collector.
+    """
+    cells: list[str] = []
     lines: list[int] = []
     problems: list[Problem] = []
     start, more = reader.line_num + 1, True
@@ -139,16 +142,16 @@ def _rows(reader: "Reader", width: int) -> tuple[list[list[str]], list[int], lis
         try:
             for row in reader:
                 if len(row) == width and any(row):
-                    rows.append(row)
+                    cells += row
                     lines.append(start)
                 elif "".join(row).strip():
-                    _mend_or_report(row, width, start, (rows, lines, problems))
+                    _mend_or_report(row, width, start, (cells, lines, problems))
                 start = reader.line_num + 1
             more = False
         except csv.Error as error:
             problems.append(Problem(place("line", [start]), "", _quote_message(error)))
             start = reader.line_num + 1
-    return rows, lines, problems
+    return cells, lines, problems
 
 
 def _quote_message(error: csv.Error) -> str:
@@ -158,12 +161,12 @@ def _quote_message(error: csv.Error) -> str:
 
 
 def _mend_or_report(
-    row: list[str], width: int, line: int, out: tuple[list[list[str]], list[int], list[Problem]]
+    row: list[str], width: int, line: int, out: tuple[list[str], list[int], list[Problem]]
 ) -> None:
     """Takes a row whose surplus cells are blank; reports any other."""
-    rows, lines, problems = out
+    cells, lines, problems = out
     if len(row) > width and not "".join(row[width:]).strip():
-        rows.append(row[:width])
+        cells += row[:width]
         lines.append(line)
         return
     message = f"{len(row)} cells where the header has {width}: quote cells that hold a separator"

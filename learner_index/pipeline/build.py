@@ -21,6 +21,7 @@ from learner_index.data.manifest import Manifest, read_manifest, require_valid
 from learner_index.data.records import Embedder, Problem
 from learner_index.errors import NotEnoughDataError, ScanError
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
+from learner_index.pipeline.present import Present
 from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.settings import (
     manifest_options_of,
@@ -95,14 +96,14 @@ def build(
         StoreError: the store is locked, damaged, or the file system refuses.
     """
     with open_writer(store, step=step) as writer:
-        known = writer.read().settings() if writer.exists else {}
+        present = Present(writer)
+        known = present.settings if present.exists else {}
         read_as = replace(manifest_options_of(known), **(manifest_changes or {}))
         manifest = read_manifest(manifest_path, read_as)
         require_valid(manifest)
         hashes = HashCache.load(writer.cache / "hashes.json")
-        work = _Build(
-            manifest, writer, encoder, options or BuildOptions(), hashes, BuildResult(store)
-        )
+        result, chosen = BuildResult(store), options or BuildOptions()
+        work = _Build(manifest, writer, present, encoder, chosen, hashes, result)
         try:
             work.run(progress)
         finally:
@@ -116,6 +117,7 @@ class _Build:
 
     manifest: Manifest
     writer: StoreWriter
+    present: Present
     source: EncoderSource
     options: BuildOptions
     hashes: HashCache
@@ -125,10 +127,10 @@ class _Build:
     def run(self, progress: Progress) -> None:
         """Do what is to be done, in the order that is safe."""
         rows = self._chosen_rows()
-        if self.writer.exists:
+        if self.present.exists:
             self._sync(rows, progress)
         self._append(rows, progress)
-        if self.writer.exists:
+        if self.present.exists:
             self._restore_order()
             self._fit_reference()
             self._summarize()
@@ -149,23 +151,25 @@ class _Build:
 
     def _sync(self, rows: NDArray[np.intp], progress: Progress) -> None:
         """Changed scans, corrected columns and pruned rows: one swap if there are any."""
-        present = self.writer.read()
-        settings = present.settings()
+        settings, stored = self.present.settings, self.present.obs
         self.source.check(settings["encoder"])
-        stored = present.obs()
         keep, has_unlisted = self._keep(stored["scan_id"])
-        kinds = wanted_kinds(self.manifest.kinds, present.kinds, has_unlisted=has_unlisted)
-        kept = stored.iloc[keep].reset_index(drop=True)
+        stored_kinds = self.present.reader.kinds
+        kinds = wanted_kinds(self.manifest.kinds, stored_kinds, has_unlisted=has_unlisted)
+        is_all = len(keep) == len(stored)
+        kept = stored if is_all else stored.iloc[keep].reset_index(drop=True)
         synced, self.result.difference = synced_rows(kept, self.manifest.table, kinds)
         replaced = self._embed_changed(synced, rows, progress)
         fresh = with_manifest(settings, self.manifest)
         is_same = self.result.difference.is_empty and settings_of(settings) == settings_of(fresh)
         if replaced or self.result.n_pruned or not is_same:
             self.writer.rewrite(synced, kinds, keep, replaced=replaced, settings=fresh)
+            self.present.forget()
 
     def _keep(self, stored_ids: "pd.Series[str]") -> tuple[NDArray[np.intp], bool]:
         """Stored rows that stay, and whether some of them are not in the manifest."""
-        listed = stored_ids.isin(self.manifest.table["scan_id"]).to_numpy(dtype=bool)
+        known = set(self._ids())
+        listed = np.array([scan_id in known for scan_id in stored_ids.tolist()], dtype=bool)
         if self.options.prune:
             self.result.n_pruned = int((~listed).sum())
             return np.flatnonzero(listed), False
@@ -176,22 +180,28 @@ class _Build:
         self, synced: pd.DataFrame, rows: NDArray[np.intp], progress: Progress
     ) -> dict[int, NDArray[np.float32]]:
         """Row -> new embedding of stored scans whose bytes changed; `synced` gets their hashes."""
-        place = {scan_id: row for row, scan_id in enumerate(synced["scan_id"])}
-        hashes = synced["content_hash"].to_numpy(dtype=object)
+        place = {scan_id: row for row, scan_id in enumerate(synced["scan_id"].tolist())}
+        hashes = synced["content_hash"].tolist()
+        ids, stamps = self._ids(), self.manifest.paths.stamps
         changed = []
-        for job in self._jobs(rows, place, want_stored=True):
-            found = self._hash(job)
-            if found == hashes[place[job.scan_id]]:
+        for row in rows.tolist():
+            scan_id = ids[row]
+            at = place.get(scan_id)
+            if at is None:
+                continue
+            found = self.hashes.remembered(scan_id, stamps[row]) or self._hash(self._job(row))
+            if found == hashes[at]:
                 self.result.n_unchanged += 1
             elif found:
-                changed.append(job)
+                changed.append(self._job(row))
         replaced: dict[int, NDArray[np.float32]] = {}
         for done, embedding in self._embed(changed, progress, or_else=KEPT):
             row = place[done.job.scan_id]
             replaced[row] = embedding
             hashes[row] = done.content_hash
             self.result.n_changed += 1
-        synced["content_hash"] = pd.array(hashes, dtype="string")
+        if replaced:
+            synced["content_hash"] = pd.array(hashes, dtype="string")
         return replaced
 
     def _hash(self, job: Job) -> str:
@@ -204,15 +214,14 @@ class _Build:
 
     def _append(self, rows: NDArray[np.intp], progress: Progress) -> None:
         """Embed scans the store does not have, committing them as they come."""
-        known: set[str] = set()
-        if self.writer.exists:
-            known = set(self.writer.read().obs(["scan_id"])["scan_id"])
-        jobs = self._jobs(rows, known, want_stored=False)
+        known = set(self.present.obs["scan_id"].tolist()) if self.present.exists else set()
+        ids = self._ids()
+        jobs = [self._job(row) for row in rows.tolist() if ids[row] not in known]
         if not jobs:
             return
-        if not self.writer.exists:
+        if not self.present.exists:
             self._create()
-        kinds = self.writer.read().kinds
+        kinds = self.present.reader.kinds
         waiting: list[Ready] = []
         last = time.monotonic()
         for done, embedding in self._embed(jobs, progress):
@@ -224,16 +233,13 @@ class _Build:
                 waiting, last = [], time.monotonic()
         self._commit(waiting, kinds)
 
-    def _jobs(
-        self, rows: NDArray[np.intp], stored: "set[str] | dict[str, int]", *, want_stored: bool
-    ) -> list[Job]:
-        """The chosen scans that are, or are not, in the store, in the manifest's order."""
-        ids = self.manifest.table["scan_id"].to_numpy(dtype=object)
-        return [
-            Job(int(row), ids[row], self.manifest.paths[row])
-            for row in rows
-            if (ids[row] in stored) == want_stored
-        ]
+    def _ids(self) -> list[str]:
+        """The manifest's scan ids."""
+        return self.manifest.table["scan_id"].tolist()
+
+    def _job(self, row: int) -> Job:
+        """One row of the manifest as work to do."""
+        return Job(row, self.manifest.table["scan_id"].array[row], self.manifest.paths[row])
 
     def _embed(self, jobs: list[Job], progress: Progress, or_else: str = "") -> Iterator[Ready]:
         """The jobs that could be embedded; the others are noted as skipped."""
@@ -258,7 +264,7 @@ class _Build:
     def _loaded(self) -> Embedder:
         """The store's encoder, loaded at its first use."""
         if self._embedder is None:
-            card = self.writer.read().settings()["encoder"]
+            card = self.present.settings["encoder"]
             self._embedder = self.source.for_store(card, self.writer.cache)
         return self._embedder
 
@@ -268,6 +274,7 @@ class _Build:
         settings = with_manifest({"encoder": dict(self._embedder.card)}, self.manifest)
         kinds = wanted_kinds(self.manifest.kinds, {}, has_unlisted=False)
         self.writer.create(self._embedder.width, kinds, settings)
+        self.present.forget()
 
     def _commit(self, waiting: list[Ready], kinds: Mapping[str, str]) -> None:
         """Append embedded scans with their columns."""
@@ -279,34 +286,34 @@ class _Build:
         obs["content_hash"] = pd.array(hashes, dtype="string")
         obs["encoder_role"] = pd.array(["unseen"] * len(waiting), dtype="string")
         self.writer.append(np.stack([embedding for _, embedding in waiting]), obs)
+        self.present.forget()
 
     def _restore_order(self) -> None:
         """Put rows that were added between others into the manifest's order, by one swap."""
-        present = self.writer.read()
-        ids = present.obs(["scan_id"])["scan_id"]
-        order = manifest_order(ids, self.manifest.table["scan_id"])
+        stored = self.present.obs
+        order = manifest_order(stored["scan_id"].tolist(), self._ids())
         if not np.array_equal(order, np.arange(len(order))):
-            obs = present.obs().iloc[order].reset_index(drop=True)
-            self.writer.rewrite(obs, present.kinds, order)
+            obs = stored.iloc[order].reset_index(drop=True)
+            self.writer.rewrite(obs, self.present.reader.kinds, order)
+            self.present.forget()
 
     def _fit_reference(self) -> None:
         """Fit the reference once; later builds leave it alone, `refit` renews it."""
-        present = self.writer.read()
-        if present.n_rows and present.reference() is None:
-            obs = present.obs(["patient_id", "view"])
-            self.writer.add_reference(
-                fit_reference(present.embeddings(), obs["patient_id"], obs["view"])
-            )
+        reader = self.present.reader
+        if reader.n_rows and self.present.reference is None:
+            obs = self.present.obs
+            reference = fit_reference(reader.embeddings(), obs["patient_id"], obs["view"])
+            self.writer.add_reference(reference)
+            self.present.forget()
 
     def _summarize(self) -> None:
         """Figures of the store as it is now."""
-        present = self.writer.read()
-        reference = present.reference()
-        self.result.n_rows = present.n_rows
-        self.result.n_patients = present.obs(["patient_id"])["patient_id"].nunique()
-        self.result.generation = present.generation
+        reader, reference = self.present.reader, self.present.reference
+        self.result.n_rows = reader.n_rows
+        self.result.n_patients = self.present.obs["patient_id"].nunique()
+        self.result.generation = reader.generation
         self.result.n_reference_patients = len(reference.patients) if reference else 0
-        self.result.is_trained = bool(present.settings()["encoder"].get("is_trained", True))
+        self.result.is_trained = bool(self.present.settings["encoder"].get("is_trained", True))
 
     def _problem(self, job: Job, message: str, *, is_error: bool) -> Problem:
         """A message about one scan, with its place in the manifest."""

@@ -1,7 +1,6 @@
 """What a store remembers in `uns`, turned back into the records it came from."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from learner_index.config import ManifestOptions, Preprocessing
@@ -63,6 +62,8 @@ def _without_none(value: Any) -> Any:
 
 def _versions() -> dict[str, str]:
     """Versions of what made the store."""
+    from importlib.metadata import PackageNotFoundError, version  # a slow import, seldom needed
+
     found = {}
     for name in _VERSIONED:
         try:

@@ -127,30 +127,49 @@ def synced_rows(
         The rows in the same order with the columns of `kinds`, and what differs from `stored`.
         Rows the manifest does not list keep their values.
     """
-    position = pd.Series(np.arange(len(table)), index=table["scan_id"])
-    where = position.reindex(stored["scan_id"]).to_numpy(dtype=float, na_value=np.nan)
-    listed = np.flatnonzero(~np.isnan(where))
-    fresh = rows_from_manifest(table, where[listed].astype(np.intp), kinds)
+    where = _places(stored["scan_id"], table["scan_id"])
+    listed = np.flatnonzero(where >= 0)
+    fresh = rows_from_manifest(table, where[listed], kinds)
     columns, corrected = {}, {}
     for name, kind in kinds.items():
         known = name in stored
         values = as_kind(stored[name], kind) if known else _missing(len(stored), kind)
         if name not in OWN and name in table:
-            changed = listed[_differs(values.iloc[listed], fresh[name])]
-            values = values.copy()
-            values.iloc[listed] = fresh[name].array
-            if known and len(changed):
-                corrected[name] = len(changed)
+            changed = np.flatnonzero(_differs(values.iloc[listed], fresh[name]))
+            if len(changed):
+                values = values.copy()
+                values.iloc[listed[changed]] = fresh[name].array[changed]
+                if known:
+                    corrected[name] = len(changed)
         columns[name] = values
     return pd.DataFrame(columns), _difference(stored, table, kinds, corrected)
 
 
+def _places(ids: "pd.Series[str]", table_ids: "pd.Series[str]") -> NDArray[np.intp]:
+    """(n,) row of the manifest's table that each stored row belongs to; -1 where it lists none."""
+    stored, listed = ids.tolist(), table_ids.tolist()
+    if stored == listed:
+        return np.arange(len(stored), dtype=np.intp)
+    place = {scan_id: row for row, scan_id in enumerate(listed)}
+    return np.array([place.get(scan_id, -1) for scan_id in stored], dtype=np.intp)
+
+
 def _differs(one: "pd.Series[Any]", other: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Where two columns of one kind differ; missing equals missing."""
-    a, b = one.reset_index(drop=True), other.reset_index(drop=True)
-    both_missing = (a.isna() & b.isna()).to_numpy(dtype=bool)
-    equal = (a == b).fillna(value=False).to_numpy(dtype=bool)
-    return np.asarray(~(equal | both_missing))
+    if pd.api.types.is_float_dtype(one.dtype):
+        a, b = one.to_numpy(), other.to_numpy()
+        return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
+    before, after = _plain(one), _plain(other)
+    if before == after:
+        return np.zeros(len(one), dtype=bool)
+    return np.array([x != y for x, y in zip(before, after, strict=True)], dtype=bool)
+
+
+def _plain(values: "pd.Series[Any]") -> list[Any]:
+    """Texts or flags as Python's own, None where missing."""
+    cells: NDArray[Any] = values.to_numpy(dtype=object, copy=True)
+    cells[values.isna().to_numpy(dtype=bool)] = None
+    return cells.tolist()
 
 
 def _difference(
@@ -186,8 +205,11 @@ def manifest_order(stored_ids: Iterable[str], manifest_ids: Iterable[str]) -> ND
     Rows that already stand in the manifest's order are left where they are, whatever unlisted
     rows stand between them, so that a kept row alone never makes the store be rewritten.
     """
-    place = {scan_id: i for i, scan_id in enumerate(manifest_ids)}
-    places = np.array([place.get(scan_id, -1) for scan_id in stored_ids], dtype=np.intp)
+    stored, wanted = list(stored_ids), list(manifest_ids)
+    if stored == wanted:
+        return np.arange(len(stored), dtype=np.intp)
+    place = {scan_id: i for i, scan_id in enumerate(wanted)}
+    places = np.array([place.get(scan_id, -1) for scan_id in stored], dtype=np.intp)
     listed = places[places >= 0]
     if bool(np.all(np.diff(listed) > 0)):
         return np.arange(len(places), dtype=np.intp)

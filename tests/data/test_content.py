@@ -152,11 +152,26 @@ def test_changed_file_in_a_folder_is_noticed(tmp_path):
 
 
 def test_other_file_under_the_same_id_is_noticed(tmp_path):
-    """The stamp holds the path, so a moved scan is hashed anew."""
+    """The stamp holds the inode, so another file of the same size and time is hashed anew."""
     cache = HashCache(tmp_path / "c")
     one, other = old_file(tmp_path / "a", b"a"), old_file(tmp_path / "b", b"b")
 
     assert cache.hash("s", one) != cache.hash("s", other)
+
+
+def test_moved_folders_stay_known(tmp_path, reads):
+    """After the cohort's folder got another name, neither files nor folders are read again."""
+    (tmp_path / "before/series").mkdir(parents=True)
+    old_file(tmp_path / "before/a", b"a")
+    old_file(tmp_path / "before/series/1.dcm", b"1")
+    cache = HashCache(tmp_path / "c")
+    found = [cache.hash(name, tmp_path / "before" / name) for name in ("a", "series")]
+    reads.clear()
+
+    (tmp_path / "before").rename(tmp_path / "after")
+
+    assert [cache.hash(name, f"{tmp_path}/after/{name}") for name in ("a", "series")] == found
+    assert reads == []
 
 
 def test_young_files_are_not_trusted(tmp_path, reads):
@@ -189,11 +204,12 @@ def test_cache_holds_no_path(tmp_path):
         "{",
         "[]",
         "7",
-        '{"version": 2, "hashes": {}}',
-        '{"version": 1}',
-        '{"version": 1, "hashes": {"s": ["a"]}}',
-        '{"version": 1, "hashes": {"s": [1, 2]}}',
-        '{"version": 1, "hashes": []}',
+        '{"version": 1, "hashes": {"s": ["a", "b"]}}',
+        '{"version": 2}',
+        '{"version": 2, "scan_ids": ["s"], "stamps": ["a"], "hashes": []}',
+        '{"version": 2, "scan_ids": ["s"], "stamps": [1], "hashes": [2]}',
+        '{"version": 2, "scan_ids": "s", "stamps": "a", "hashes": "b"}',
+        '{"version": 2, "scan_ids": [["s"]], "stamps": ["a"], "hashes": ["b"]}',
         "\xff",
     ],
 )
@@ -207,7 +223,7 @@ def test_corrupt_cache_is_discarded(tmp_path, text):
     assert cache.hash("s", path) == content_hash(path)
     cache.save()
 
-    assert list(json.loads(file.read_text())["hashes"]) == ["s"]
+    assert json.loads(file.read_text())["scan_ids"] == ["s"]
 
 
 def test_nothing_new_writes_nothing(tmp_path):
