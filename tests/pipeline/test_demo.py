@@ -11,7 +11,7 @@ from learner_index.pipeline.source import ChosenEncoder
 @pytest.fixture
 def small(monkeypatch):
     """A cohort of six patients."""
-    size = lus_cohort._Size(6, 32, 2, 2, (0.5, 0.5, 0.0, 0.0))
+    size = lus_cohort._Size(6, 32, 2, 2)
     monkeypatch.setitem(lus_cohort._SIZES, "smoke", size)
 
 
