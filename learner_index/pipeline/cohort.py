@@ -1,4 +1,7 @@
-"""A store as researchers use it: one object whose methods carry the commands' names."""
+"""A store as researchers use it: one object whose methods carry the commands' names.
+
+What reads files, embeds or writes is imported where it is used: most questions need none of it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,13 +13,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from learner_index.config import EncoderOptions, SimilarOptions
-from learner_index.data.content import content_hash
 from learner_index.data.records import Hits, Reference
 from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError, ScanError
-from learner_index.pipeline.embed import read_frames
 from learner_index.pipeline.settings import preprocessing_of
-from learner_index.pipeline.source import ChosenEncoder
 from learner_index.search.query import (
     Query,
     patient_query,
@@ -24,12 +24,10 @@ from learner_index.search.query import (
     vector_query,
     visit_query,
 )
-from learner_index.search.reference import fit_reference
 from learner_index.search.similar import similar
 from learner_index.search.table import SearchTable
 from learner_index.store.paths import cache_folder, check_store_path
 from learner_index.store.reader import StoreReader
-from learner_index.store.writer import open_writer
 
 
 def open_store(path: str | Path) -> "Cohort":
@@ -176,6 +174,10 @@ class Cohort:
         options: EncoderOptions | None,
     ) -> Query:
         """A scan outside the store, embedded on the fly."""
+        from learner_index.data.content import content_hash
+        from learner_index.pipeline.embed import read_frames
+        from learner_index.pipeline.source import ChosenEncoder
+
         if not file.exists():
             raise QueryError(f"no file {file}: check its path")
         card = self._settings["encoder"]
@@ -202,6 +204,9 @@ class Cohort:
             NotEnoughDataError: the store has no scan.
             StoreLockedError: another process is writing.
         """
+        from learner_index.search.reference import fit_reference
+        from learner_index.store.writer import open_writer
+
         with open_writer(self.path) as writer:
             present = writer.read()
             obs = present.obs(["patient_id", "view"])

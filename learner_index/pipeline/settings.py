@@ -1,10 +1,12 @@
 """What a store remembers in `uns`, turned back into the records it came from."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from learner_index.config import ManifestOptions, Preprocessing
-from learner_index.data.manifest import Manifest
+
+if TYPE_CHECKING:
+    from learner_index.data.manifest import Manifest
 
 _VERSIONED = ("learner-index", "torch", "timm", "zarr", "numpy")
 
@@ -24,7 +26,7 @@ def manifest_options_of(settings: Mapping[str, Any]) -> ManifestOptions:
     return ManifestOptions(**known)
 
 
-def with_manifest(settings: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+def with_manifest(settings: Mapping[str, Any], manifest: "Manifest") -> dict[str, Any]:
     """Settings of a store whose rows come from this manifest."""
     options, score = manifest.options, manifest.score
     return {
