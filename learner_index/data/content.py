@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -124,10 +124,14 @@ class HashCache:
             self._is_changed = True
         return found
 
-    def remembered(self, scan_id: str, stamp: str) -> str:
-        """Content hash of a scan whose file has this stamp, without a look at it; "" if unknown."""
-        known = self._known.get(scan_id)
-        return known[1] if stamp and known is not None and known[0] == stamp else ""
+    def remembered(self, scan_ids: Sequence[str], stamps: Sequence[str]) -> list[str]:
+        """Content hashes of scans whose files have these stamps, without a look; "" if unknown."""
+        known, nothing = self._known, ("", "")
+        entries = [known.get(scan_id, nothing) for scan_id in scan_ids]
+        return [
+            found if before == stamp else ""
+            for (before, found), stamp in zip(entries, stamps, strict=True)
+        ]
 
     def save(self) -> None:
         """Writes the cache beside its file and renames it; readers see the old or the new one."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from learner_index.data.columns import Texts
 from learner_index.data.problems import ProblemList, groups_of, listed
@@ -28,7 +29,8 @@ def check_ids(name: str, cells: Sequence[str], texts: Texts, problems: ProblemLi
 
 def rows_with_control_characters(texts: Texts) -> list[int]:
     """Positions of texts with characters that no terminal shows."""
-    if not _CONTROL.search("".join(text for text in texts if text is not None)):
+    whole = "".join(filter(None, texts))
+    if whole.isprintable() or not _CONTROL.search(whole):
         return []
     return [row for row, text in enumerate(texts) if text is not None and _CONTROL.search(text)]
 
@@ -80,6 +82,6 @@ def check_splits(patient_ids: Texts, splits: Texts, problems: ProblemList) -> No
 
 def check_dates_in_ids(name: str, texts: Texts, problems: ProblemList) -> None:
     """Reports ids most of which seem to carry a calendar date, which a store would keep."""
-    ids = sorted({text for text in texts if text is not None})[:_SAMPLE]
+    ids = [text for text in islice(dict.fromkeys(texts), _SAMPLE) if text is not None]
     if ids and 2 * sum(_DATED.search(text) is not None for text in ids) > len(ids):
         problems.note([], f"{name} seems to carry calendar dates, which stores keep: rename them")

@@ -5,7 +5,6 @@ It errs on the side of refusing; `--keep-column` is the way to say that a column
 
 import re
 from collections.abc import Sequence
-from itertools import islice
 
 from learner_index.data.days import iso_date
 from learner_index.data.problems import words
@@ -54,9 +53,9 @@ def identifying_header(name: str) -> str:
 
 def identifying_values(texts: Sequence[str | None]) -> str:
     """Why most of a column's values suggest that it identifies a person, or ""."""
-    n_present = len(texts) - texts.count(None)
-    present = (text for text in texts if text is not None)
-    values = list(islice(present, 0, None, max(1, n_present // _SAMPLE)))
+    present = [text for text in texts if text is not None] if None in texts else texts
+    sample = present[:: max(1, len(present) // _SAMPLE)]
+    values = [text for text in sample if text is not None]
     if not values:
         return ""
     if sum(map(_is_date, values)) > SHARE * len(values):

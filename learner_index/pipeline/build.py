@@ -7,7 +7,7 @@ the manifest's order restored by one more swap if need be, the reference fitted 
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from learner_index.pipeline.settings import (
 )
 from learner_index.pipeline.sync import (
     manifest_order,
+    plain_list,
     rows_from_manifest,
     synced_rows,
     wanted_kinds,
@@ -123,6 +124,11 @@ class _Build:
     hashes: HashCache
     result: BuildResult
     _embedder: Embedder | None = None
+    _ids: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The manifest's scan ids as a plain list."""
+        self._ids = plain_list(self.manifest.table["scan_id"])
 
     def run(self, progress: Progress) -> None:
         """Do what is to be done, in the order that is safe."""
@@ -153,7 +159,7 @@ class _Build:
         """Changed scans, corrected columns and pruned rows: one swap if there are any."""
         settings, stored = self.present.settings, self.present.obs
         self.source.check(settings["encoder"])
-        keep, has_unlisted = self._keep(stored["scan_id"])
+        keep, has_unlisted = self._keep()
         stored_kinds = self.present.reader.kinds
         kinds = wanted_kinds(self.manifest.kinds, stored_kinds, has_unlisted=has_unlisted)
         is_all = len(keep) == len(stored)
@@ -166,30 +172,31 @@ class _Build:
             self.writer.rewrite(synced, kinds, keep, replaced=replaced, settings=fresh)
             self.present.forget()
 
-    def _keep(self, stored_ids: "pd.Series[str]") -> tuple[NDArray[np.intp], bool]:
+    def _keep(self) -> tuple[NDArray[np.intp], bool]:
         """Stored rows that stay, and whether some of them are not in the manifest."""
-        known = set(self._ids())
-        listed = np.array([scan_id in known for scan_id in stored_ids.tolist()], dtype=bool)
+        known, stored = set(self._ids), self.present.ids
+        if known.issuperset(stored):
+            return np.arange(len(stored)), False
+        listed = np.array([scan_id in known for scan_id in stored], dtype=bool)
         if self.options.prune:
             self.result.n_pruned = int((~listed).sum())
             return np.flatnonzero(listed), False
-        self.result.unlisted = tuple(stored_ids[~listed])
-        return np.arange(len(listed)), bool((~listed).any())
+        self.result.unlisted = tuple(scan_id for scan_id in stored if scan_id not in known)
+        return np.arange(len(stored)), True
 
     def _embed_changed(
         self, synced: pd.DataFrame, rows: NDArray[np.intp], progress: Progress
     ) -> dict[int, NDArray[np.float32]]:
         """Row -> new embedding of stored scans whose bytes changed; `synced` gets their hashes."""
-        place = {scan_id: row for row, scan_id in enumerate(synced["scan_id"].tolist())}
-        hashes = synced["content_hash"].tolist()
-        ids, stamps = self._ids(), self.manifest.paths.stamps
+        place = {scan_id: row for row, scan_id in enumerate(plain_list(synced["scan_id"]))}
+        hashes = plain_list(synced["content_hash"])
+        remembered = self.hashes.remembered(self._ids, self.manifest.paths.stamps)
         changed = []
         for row in rows.tolist():
-            scan_id = ids[row]
-            at = place.get(scan_id)
+            at = place.get(self._ids[row])
             if at is None:
                 continue
-            found = self.hashes.remembered(scan_id, stamps[row]) or self._hash(self._job(row))
+            found = remembered[row] or self._hash(self._job(row))
             if found == hashes[at]:
                 self.result.n_unchanged += 1
             elif found:
@@ -214,9 +221,8 @@ class _Build:
 
     def _append(self, rows: NDArray[np.intp], progress: Progress) -> None:
         """Embed scans the store does not have, committing them as they come."""
-        known = set(self.present.obs["scan_id"].tolist()) if self.present.exists else set()
-        ids = self._ids()
-        jobs = [self._job(row) for row in rows.tolist() if ids[row] not in known]
+        known = set(self.present.ids) if self.present.exists else set()
+        jobs = [self._job(row) for row in rows.tolist() if self._ids[row] not in known]
         if not jobs:
             return
         if not self.present.exists:
@@ -233,13 +239,9 @@ class _Build:
                 waiting, last = [], time.monotonic()
         self._commit(waiting, kinds)
 
-    def _ids(self) -> list[str]:
-        """The manifest's scan ids."""
-        return self.manifest.table["scan_id"].tolist()
-
     def _job(self, row: int) -> Job:
         """One row of the manifest as work to do."""
-        return Job(row, self.manifest.table["scan_id"].array[row], self.manifest.paths[row])
+        return Job(row, self._ids[row], self.manifest.paths[row])
 
     def _embed(self, jobs: list[Job], progress: Progress, or_else: str = "") -> Iterator[Ready]:
         """The jobs that could be embedded; the others are noted as skipped."""
@@ -290,10 +292,9 @@ class _Build:
 
     def _restore_order(self) -> None:
         """Put rows that were added between others into the manifest's order, by one swap."""
-        stored = self.present.obs
-        order = manifest_order(stored["scan_id"].tolist(), self._ids())
+        order = manifest_order(self.present.ids, self._ids)
         if not np.array_equal(order, np.arange(len(order))):
-            obs = stored.iloc[order].reset_index(drop=True)
+            obs = self.present.obs.iloc[order].reset_index(drop=True)
             self.writer.rewrite(obs, self.present.reader.kinds, order)
             self.present.forget()
 

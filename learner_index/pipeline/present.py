@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from learner_index.data.records import Reference
+from learner_index.pipeline.sync import plain_list
 from learner_index.store.reader import StoreReader
 from learner_index.store.writer import StoreWriter
 
@@ -24,6 +25,7 @@ class Present:
         """Look again at the next question."""
         self._reader: StoreReader | None = None
         self._obs: pd.DataFrame | None = None
+        self._ids: list[str] | None = None
         self._settings: dict[str, Any] | None = None
         self._references: list[Reference | None] = []
 
@@ -45,6 +47,13 @@ class Present:
         if self._obs is None:
             self._obs = self.reader.obs()
         return self._obs
+
+    @property
+    def ids(self) -> list[str]:
+        """Scan ids, row by row; not to be changed."""
+        if self._ids is None:
+            self._ids = plain_list(self.obs["scan_id"])
+        return self._ids
 
     @property
     def settings(self) -> dict[str, Any]:
