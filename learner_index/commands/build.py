@@ -65,7 +65,7 @@ def build(
         bool, typer.Option("--prune", help="Drop scans the manifest no longer lists.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1, not 3, when scans were skipped.")
+        bool, typer.Option("--strict", help="Exit 1, not 3, when some scans were skipped.")
     ] = False,
     device: shared.Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -126,7 +126,7 @@ def build(
         )
     print_json(result.to_dict()) if json else _print(result)
     if result.skipped:
-        raise typer.Exit(1 if strict else 3)
+        raise typer.Exit(1 if strict or not result.n_rows else 3)
 
 
 def _width(text: str | None) -> int | None:
@@ -158,7 +158,7 @@ def _print(result: "BuildResult") -> None:
     typer.echo(
         f"{result.store}: {plural(result.n_rows, 'scan')} of {plural(result.n_patients, 'patient')}"
     )
-    speed = f" ({result.scans_per_s:.1f} scans/s)" if result.encode_s else ""
+    speed = f" ({result.scans_per_s:.1f} scans/s)" if result.n_embedded else ""
     typer.echo(
         f"embedded {result.n_embedded:,}{speed}, shared {result.n_shared:,}, "
         f"changed {result.n_changed:,}, unchanged {result.n_unchanged:,}, "

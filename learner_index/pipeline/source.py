@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.config import EncoderOptions, Preprocessing
+from learner_index.data.intensity import parse_intensity
 from learner_index.data.manifest import Manifest
 from learner_index.data.preprocess import choose_pixel_mm, extent_mm
 from learner_index.data.readers import read_scan
@@ -127,7 +128,12 @@ def declare_preprocessing(options: EncoderOptions, paths: Sequence[Path]) -> Pre
     Args:
         options: what was asked for.
         paths: the cohort's scans; 16 of them, evenly spread, are looked at.
+
+    Raises:
+        EncoderError: the intensity rule is not understood.
     """
+    if options.intensity is not None:
+        parse_intensity(options.intensity)
     base = Preprocessing()
     asked = {n: getattr(options, n) for n in _PREPROCESSING if getattr(options, n) is not None}
     size = int(asked.get("size", base.size))
