@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from learner_index.data.records import Hit, Hits, Reference, Scan
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
+    from learner_index.pipeline.gain import Gain, measure_gain
     from learner_index.pipeline.manifest import check_cohort, write_manifest
     from learner_index.pipeline.simulate import simulate
     from learner_index.pipeline.source import ChosenEncoder
@@ -27,6 +28,7 @@ __all__ = [
     "ChosenEncoder",
     "Cohort",
     "EncoderOptions",
+    "Gain",
     "Hit",
     "Hits",
     "ManifestOptions",
@@ -37,6 +39,7 @@ __all__ = [
     "build",
     "check_cohort",
     "errors",
+    "measure_gain",
     "open_store",
     "preprocess",
     "read_manifest",
@@ -52,6 +55,7 @@ _HOMES = {
     "data.records": "Hit Hits Reference Scan",
     "pipeline.build": "build",
     "pipeline.cohort": "Cohort open_store",
+    "pipeline.gain": "Gain measure_gain",
     "pipeline.manifest": "check_cohort write_manifest",
     "pipeline.simulate": "simulate",
     "pipeline.source": "ChosenEncoder",

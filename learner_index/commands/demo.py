@@ -41,9 +41,10 @@ def _print(found: "Demo") -> None:
     shown = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
     typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
     typer.echo(
-        f"\nS/F of the nearest patients differs by {gain.near:.0f} on average, of random ones by "
-        f"{gain.chance:.0f}:\n{gain.chance - gain.near:.0f} closer (95 % interval by patient "
-        f"{gain.low:.0f} to {gain.high:.0f}, n = {gain.n_patients} simulated patients)"
+        f"\nS/F of a scan and its nearest patients differs by {gain.near:.0f} on average, "
+        f"of random ones by {gain.chance:.0f}:\n{gain.chance - gain.near:.0f} closer, 95 % "
+        f"interval by patient {gain.low:.0f} to {gain.high:.0f} (n = {gain.n_patients} "
+        "simulated patients)"
     )
     typer.echo(f"picture: {found.sheet}\n\nnext, try:")
     for command in (

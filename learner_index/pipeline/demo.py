@@ -11,17 +11,17 @@ from learner_index.analysis.plots.contact_sheet import Panel, draw_contact_sheet
 from learner_index.config import BuildOptions, EncoderOptions
 from learner_index.data.manifest import read_manifest
 from learner_index.data.readers import read_scan
-from learner_index.data.records import Hit, Hits
+from learner_index.data.records import Hits
 from learner_index.data.simulate import simulate_lus
 from learner_index.errors import EncoderError
 from learner_index.pipeline.build import Progress, build
 from learner_index.pipeline.cohort import Cohort, open_store
+from learner_index.pipeline.gain import Gain, health_score, measure_gain
 from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.source import ChosenEncoder
 
 UNTRAINED = "timm:resnet10t"
 N_QUERIES = 3
-BOOTSTRAPS = 2000
 K = 5
 
 
@@ -47,26 +47,7 @@ class Demo:
     query: str
     hits: Hits
     sheet: Path
-    gain: "Gain"
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """How much closer in health score (S/F ratio) the nearest patients are than random ones.
-
-    Attributes:
-        near: mean difference between a scan and the ones found for it, over patients.
-        chance: mean difference between the same scans and all other patients' scans.
-        low: lower end of the 95 % bootstrap interval, by patient, of chance minus near.
-        high: its upper end.
-        n_patients: patients all of it rests on.
-    """
-
-    near: float
-    chance: float
-    low: float
-    high: float
-    n_patients: int
+    gain: Gain
 
 
 def run_demo(
@@ -98,7 +79,7 @@ def run_demo(
     cohort = open_store(store)
     query = _example(cohort)
     hits = cohort.similar(patient=query, k=K)
-    gain = measure_gain(cohort, seed)
+    gain = measure_gain(cohort, k=K, seed=seed)
     sheet = _draw(cohort, manifest, folder / "similar.png")
     card = cohort.settings["encoder"]
     words = f"{card['spec']} ({'ImageNet' if card['is_trained'] else 'untrained'})"
@@ -122,33 +103,6 @@ def _example(cohort: Cohort) -> str:
     return str(medians.idxmin())
 
 
-def measure_gain(cohort: Cohort, seed: int) -> Gain:
-    """What looking alike is worth in health score, with an interval by patient.
-
-    Args:
-        cohort: a store with health scores.
-        seed: of the bootstrap.
-    """
-    obs = cohort.obs
-    score = dict(zip(obs["scan_id"], obs["health_score"], strict=True))
-    near, chance = [], []
-    for patient in sorted(obs["patient_id"].unique()):
-        hits = cohort.similar(patient=patient, k=K)
-        others = obs.loc[obs["patient_id"] != patient, "health_score"].to_numpy()
-        own = np.array([score[hit.query_scan_id] for hit in hits])
-        near.append(np.nanmean(np.abs(own - [_score(hit) for hit in hits])))
-        chance.append(np.nanmean(np.abs(own[:, None] - others)))
-    gains = np.array(chance) - np.array(near)
-    drawn = np.random.default_rng(seed).integers(0, len(gains), (BOOTSTRAPS, len(gains)))
-    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
-    return Gain(float(np.mean(near)), float(np.mean(chance)), float(low), float(high), len(gains))
-
-
-def _score(hit: Hit) -> float:
-    """A hit's health score; NaN when unknown."""
-    return np.nan if hit.health_score is None else hit.health_score
-
-
 def _draw(cohort: Cohort, manifest: Path, output: Path) -> Path:
     """Contact sheet of patients from sick to healthy, each with the nearest five."""
     known = read_manifest(manifest)
@@ -167,7 +121,7 @@ def _draw(cohort: Cohort, manifest: Path, output: Path) -> Path:
             Panel(
                 _picture(files[hit.scan_id]),
                 f"{hit.rank}. {hit.patient_id}\nday {hit.day:g}, sim {hit.similarity:.2f}\n"
-                f"S/F {_score(hit):.0f}",
+                f"S/F {health_score(hit):.0f}",
             )
             for hit in hits
         ]
