@@ -52,8 +52,7 @@ def program(capsys, monkeypatch) -> Program:
 @pytest.fixture
 def toy_encoder(monkeypatch) -> None:
     """Builds and file queries use the toy encoder: no torch."""
-    for module in ("source", "cohort"):
-        monkeypatch.setattr(f"learner_index.pipeline.{module}.ChosenEncoder", ToyChosen)
+    monkeypatch.setattr("learner_index.pipeline.source.ChosenEncoder", ToyChosen)
 
 
 @pytest.fixture
