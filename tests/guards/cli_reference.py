@@ -1,4 +1,4 @@
-"""The command line's reference as Markdown: `python -m tests.guards.cli_reference > docs/cli.md`."""
+"""The command line as Markdown: `python -m tests.guards.cli_reference > docs/cli.md`."""
 
 import sys
 

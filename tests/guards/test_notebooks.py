@@ -1,4 +1,4 @@
-"""Notebooks run from top to bottom, in order, and keep small outputs without a path of a machine."""
+"""Notebooks run from top to bottom and keep small outputs without a path of a machine."""
 
 from pathlib import Path
 
