@@ -28,7 +28,7 @@ def manifest(
     ] = None,
     bids: Annotated[bool, typer.Option("--bids", help="The tree follows BIDS.")] = False,
     suffix: Annotated[
-        list[str] | None, typer.Option(help="With --bids: only these, such as T1w.")
+        list[str] | None, typer.Option(metavar="NAME", help="With --bids: only these, such as T1w.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Table.  [default: DIR/cohort.csv]")

@@ -42,7 +42,10 @@ def similar(
     where: shared.Where = None,
     match: Annotated[
         list[str] | None,
-        typer.Option(help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='."),
+        typer.Option(
+            metavar="CONDITION",
+            help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='.",
+        ),
     ] = None,
     as_of: Annotated[
         float | None, typer.Option(help="Cohort clock: hide everything after this day.")
