@@ -174,8 +174,9 @@ class _Build:
 
     def _keep(self) -> tuple[NDArray[np.intp], bool]:
         """Stored rows that stay, and whether some of them are not in the manifest."""
-        known, stored = set(self._ids), self.present.ids
-        if known.issuperset(stored):
+        stored = self.present.ids
+        known = set(self._ids) if stored != self._ids else set()
+        if not known or known.issuperset(stored):
             return np.arange(len(stored)), False
         listed = np.array([scan_id in known for scan_id in stored], dtype=bool)
         if self.options.prune:
@@ -188,9 +189,12 @@ class _Build:
         self, synced: pd.DataFrame, rows: NDArray[np.intp], progress: Progress
     ) -> dict[int, NDArray[np.float32]]:
         """Row -> new embedding of stored scans whose bytes changed; `synced` gets their hashes."""
-        place = {scan_id: row for row, scan_id in enumerate(plain_list(synced["scan_id"]))}
-        hashes = plain_list(synced["content_hash"])
+        ids, hashes = plain_list(synced["scan_id"]), plain_list(synced["content_hash"])
         remembered = self.hashes.remembered(self._ids, self.manifest.paths.stamps)
+        if ids == self._ids and hashes == remembered and len(rows) == len(ids):
+            self.result.n_unchanged = len(ids)
+            return {}
+        place = {scan_id: row for row, scan_id in enumerate(ids)}
         changed = []
         for row in rows.tolist():
             at = place.get(self._ids[row])

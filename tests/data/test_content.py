@@ -174,6 +174,18 @@ def test_moved_folders_stay_known(tmp_path, reads):
     assert reads == []
 
 
+def test_remembers_by_stamp_without_a_look(tmp_path):
+    """A known id with its stamp gives the hash though the file is gone; all else gives ""."""
+    path = old_file(tmp_path / "a", b"a")
+    stamp = content.file_stamp(path.stat())
+    cache = HashCache(tmp_path / "c")
+    found = cache.hash("s", path)
+    path.unlink()
+
+    stamps = [stamp, "1:2:3", "", stamp]
+    assert cache.remembered(["s", "s", "s", "t"], stamps) == [found, "", "", ""]
+
+
 def test_young_files_are_not_trusted(tmp_path, reads):
     """A file written just now may change within the clock's grain, so it is read again."""
     (tmp_path / "a").write_bytes(b"a")

@@ -1,11 +1,13 @@
 """`build`: embeds what is new or changed, syncs what was corrected, and loses nothing."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from learner_index.config import BuildOptions
+from learner_index.data import content
 from learner_index.errors import (
     ManifestError,
     NotEnoughDataError,
@@ -116,6 +118,26 @@ def test_a_changed_scan_is_embedded_again(cohort):
 
     assert (result.n_changed, result.n_embedded, result.n_rows) == (1, 1, 6)
     assert np.isclose(StoreReader(folder / "c.zarr").embeddings()[2, 0], 0.9, atol=0.003)
+
+
+def test_settled_files_are_known_by_their_stamps(cohort, monkeypatch):
+    """Of scans long unchanged none is read; one replaced, size and time alike, is noticed."""
+    folder, _ = cohort
+    for file in (folder / "scans").iterdir():
+        os.utime(file, (10**9, 10**9))
+    run(folder)
+    read = []
+    real = content.content_hash
+    monkeypatch.setattr(content, "content_hash", lambda path: (read.append(path), real(path))[1])
+
+    assert run(folder).n_unchanged == 6
+    write_scan(folder / "other.npy", (0.1, 0.2, 0.3, 0.4))
+    os.utime(folder / "other.npy", (10**9, 10**9))
+    (folder / "other.npy").replace(folder / "scans/p1d0.npy")
+    result = run(folder)
+
+    assert (result.n_changed, result.n_unchanged) == (1, 5)
+    assert {path.name for path in read} == {"p1d0.npy"}
 
 
 def test_rows_added_in_the_middle_end_up_in_the_middle(cohort):
