@@ -55,13 +55,18 @@ def _decoded(path: Path) -> Iterator[Any]:
     import av
 
     with av.open(path, metadata_errors="ignore") as container:
-        yield from container.decode(container.streams.video[0])
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1  # whoever has many files reads several at once
+        yield from container.decode(stream)
 
 
 def _frames(
     path: Path, chosen: NDArray[np.intp], size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], int]:
     """Frames chosen, as (f, h, w) grey, and the number that the file really has."""
+    from av.video.reformatter import VideoReformatter
+
+    grey = VideoReformatter()  # one for all frames: each new one sets its conversion up again
     pixels = np.zeros((len(chosen), *size), np.uint8)
     decoded = 0
     for frame in _decoded(path):
@@ -69,6 +74,6 @@ def _frames(
             raise ScanError("video whose frames change in size; split it where they do")
         places = np.flatnonzero(chosen == decoded)
         if len(places):
-            pixels[places] = frame.to_ndarray(format="gray")
+            pixels[places] = grey.reformat(frame, format="gray").to_ndarray()
         decoded += 1
     return pixels, decoded
