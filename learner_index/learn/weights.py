@@ -5,6 +5,7 @@ is the job of `weightfile`, foreign names that of `keymaps`.
 """
 
 import difflib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -179,6 +180,9 @@ def _create(architecture: str, size: int, *, pretrained: bool = False) -> nn.Mod
 
 def _download(architecture: str, size: int) -> nn.Module:
     """Timm's network with timm's own weights, from its cache or the network."""
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)  # it tells of each retry; what fails in the end is raised
     try:
         return _create(architecture, size, pretrained=True)
     except Exception as problem:  # urllib, httpx and the hub each fail their own way
@@ -186,6 +190,8 @@ def _download(architecture: str, size: int) -> nn.Module:
             f"cannot get timm's weights for {architecture!r} ({type(problem).__name__}): without "
             f"a connection, download the file elsewhere and use timm:{architecture}@FILE"
         ) from problem
+    finally:
+        hub.setLevel(level)
 
 
 def _imagenet_file() -> Path:
