@@ -1,6 +1,6 @@
 """Scans per second of `build` against the encoder's bare forward on the same frames in memory.
 
-    python benchmarks/build.py [--scans 48] [--rounds 2] [--spec imagenet]
+    python benchmarks/build.py [--scans 24] [--rounds 2] [--spec imagenet]
 
 Decoding, preprocessing, hashing and writing are in the one, nothing but the network in the other;
 both take turns in one process with the same encoder. A build of the first 8 scans alone is timed
@@ -53,7 +53,7 @@ class Given:
 def main() -> None:
     """Generated clips, then real ones where there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=int, default=48)
+    parser.add_argument("--scans", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--spec", default="imagenet")
     parser.add_argument("--workers", type=int, default=2)
