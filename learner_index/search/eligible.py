@@ -103,10 +103,9 @@ def find_eligible(
     if key not in rules.shared:
         rules.shared[key] = _everyone(table, rules, spans, likenesses)
     everyone = rules.shared[key]
-    if query.patient_id is None or rules.options.include_self:
-        found = everyone
-    else:
-        found = _without(table, everyone, query.patient_id)
+    found = everyone
+    if query.patient_ids and not rules.options.include_self:
+        found = _without(table, everyone, query.patient_ids)
     if found.n_scans:
         return found
     return replace(found, notes=(_why_none(found.counts),))
@@ -133,15 +132,15 @@ def _everyone(
     return Eligible(positions, n_scans, int(np.count_nonzero(scans_each)), tuple(counts))
 
 
-def _without(table: SearchTable, everyone: Eligible, patient_id: str) -> Eligible:
-    """The eligible rows but one patient's."""
-    own = table.positions[table.rows_of(patient_id)]
-    n_own = int(np.count_nonzero(everyone.positions[own]))
-    positions = everyone.positions.copy()
-    positions[own] = False
-    n_scans = everyone.n_scans - n_own
-    counts = (*everyone.counts, ("other patients", n_scans))
-    return Eligible(positions, n_scans, everyone.n_patients - (n_own > 0), counts)
+def _without(table: SearchTable, everyone: Eligible, patient_ids: tuple[str, ...]) -> Eligible:
+    """The eligible rows but some patients'."""
+    positions, n_patients = everyone.positions.copy(), everyone.n_patients
+    for patient_id in patient_ids:
+        own = table.positions[table.rows_of(patient_id)]
+        n_patients -= bool(np.any(positions[own]))
+        positions[own] = False
+    n_scans = int(np.count_nonzero(positions))
+    return Eligible(positions, n_scans, n_patients, (*everyone.counts, ("other patients", n_scans)))
 
 
 def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError
+from learner_index.search.known import check_known, check_patient, owners_of, rows_known
 from learner_index.search.table import SearchTable
 
 QueryKind = Literal["scan", "visit", "patient", "file", "vector"]
@@ -25,7 +25,9 @@ class Query:
         scan_ids: per vector the scan it comes from, "" for files and vectors.
         views: per vector its view; None: missing, or for files and vectors unknown.
         modalities: per vector its modality, likewise.
-        patient_id: the patient it belongs to, left out of the hits; None when unknown.
+        named: the patient it was asked for or is stored under; None when nobody is named.
+        content_hash: of the file's bytes; None when there is none. Stored scans have their rows'.
+        owners: patients with a stored scan of the same bytes, in the order of rows.
         rows: the table's rows that say what the query's patient is like (for `match`); for
             scans, visits and patients they are the rows of the vectors, in the same order.
         description: what was asked, JSON-ready.
@@ -36,9 +38,21 @@ class Query:
     scan_ids: tuple[str, ...]
     views: tuple[str | None, ...]
     modalities: tuple[str | None, ...]
-    patient_id: str | None
+    named: str | None
+    content_hash: str | None
+    owners: tuple[str, ...]
     rows: NDArray[np.int64]
     description: Mapping[str, Any]
+
+    @property
+    def patient_ids(self) -> tuple[str, ...]:
+        """Everyone it may belong to, who is left out of the hits; nobody when unknown."""
+        return tuple(dict.fromkeys((*(() if self.named is None else (self.named,)), *self.owners)))
+
+    @property
+    def patient_id(self) -> str | None:
+        """The patient it belongs to: the one named, else the first owner of its bytes."""
+        return next(iter(self.patient_ids), None)
 
     @property
     def is_stored(self) -> bool:
@@ -143,15 +157,44 @@ def vector_query(
             the store lacks.
     """
     checked = _checked(table, vectors)
-    _check_known(table, "view", view)
-    _check_known(table, "modality", modality)
-    owner = patient_id if patient_id is not None else _owner(table, content_hash)
-    rows = np.empty(0, np.int64) if owner is None else table.rows_of(owner)
     count = len(checked)
-    description = {"patient_id": owner, "view": view, "modality": modality}
-    return Query(
-        kind, checked, ("",) * count, (view,) * count, (modality,) * count, owner, rows, description
+    query = Query(
+        kind,
+        checked,
+        ("",) * count,
+        (view,) * count,
+        (modality,) * count,
+        patient_id,
+        content_hash,
+        (),
+        np.empty(0, np.int64),
+        {"patient_id": patient_id, "view": view, "modality": modality},
     )
+    return settle(table, query)
+
+
+def settle(table: SearchTable, query: Query, as_of: float | None = None) -> Query:
+    """The query with what the rows say of it: whose it is and what that patient is like.
+
+    Args:
+        table: what is searched.
+        query: the query.
+        as_of: only rows until this day are asked; None: all are.
+
+    Raises:
+        QueryError: a patient, view or modality that these rows lack.
+    """
+    owners = owners_of(table, _hashes(table, query), as_of)
+    if query.is_stored:
+        return replace(query, owners=owners)
+    for column, values in (("view", query.views), ("modality", query.modalities)):
+        check_known(table, column, values[0], as_of)
+    if query.named is not None:
+        check_patient(table, query.named, as_of)
+    asked = owners if query.named is None else (query.named,)
+    rows = rows_known(table, asked, as_of)
+    settled = replace(query, owners=owners, rows=rows)
+    return replace(settled, description={**query.description, "patient_id": settled.patient_id})
 
 
 def cut(table: SearchTable, query: Query, until_day: float) -> Query:
@@ -162,7 +205,7 @@ def cut(table: SearchTable, query: Query, until_day: float) -> Query:
     """
     if not query.is_stored:
         raise QueryError(f"a {query.kind} has no day to cut at: leave --until-day out")
-    kept = query.keep(table.days[query.rows] <= until_day)
+    kept = settle(table, query.keep(table.days[query.rows] <= until_day))
     if len(kept.vectors) == 0:
         known = _values(table, query.rows, "day")
         raise QueryError(
@@ -181,7 +224,10 @@ def _stored(
     scan_ids = tuple(str(scan_id) for scan_id in table.obs["scan_id"].iloc[rows])
     views, modalities = (_texts(table, rows, column) for column in ("view", "modality"))
     vectors = np.ascontiguousarray(table.embeddings[rows], np.float32)
-    return Query(kind, vectors, scan_ids, views, modalities, patient_id, rows, description)
+    query = Query(
+        kind, vectors, scan_ids, views, modalities, patient_id, None, (), rows, description
+    )
+    return settle(table, query)
 
 
 def _texts(table: SearchTable, rows: NDArray[np.int64], column: str) -> tuple[str | None, ...]:
@@ -204,23 +250,12 @@ def _checked(table: SearchTable, vectors: ArrayLike) -> NDArray[np.float32]:
     return raw.astype(np.float32)
 
 
-def _check_known(table: SearchTable, column: str, value: str | None) -> None:
-    """Refuse a view or modality that no row has."""
-    values = table.codes(column).values
-    if value is not None and value not in values:
-        known = ", ".join(map(str, values[:8])) or "none"
-        guess = close_names(value, values)
-        raise QueryError(f"no {column} {value!r} in the store{guess}: it has {known}")
-
-
-def _owner(table: SearchTable, content_hash: str | None) -> str | None:
-    """The patient of the first row with these bytes; None when there is none."""
+def _hashes(table: SearchTable, query: Query) -> NDArray[np.int64]:
+    """Numbers of the content hashes of a query, none where it has no bytes."""
     codes = table.codes("content_hash")
-    number = codes.number(content_hash) if content_hash is not None else -2
-    if number < 0:
-        return None
-    row = int(np.flatnonzero(codes.of_row == number)[0])
-    return str(table.obs["patient_id"].iloc[row])
+    if query.is_stored:
+        return codes.of_row[query.rows]
+    return np.array([-1 if query.content_hash is None else codes.number(query.content_hash)])
 
 
 def _values(table: SearchTable, rows: NDArray[np.int64], column: str, most: int = 8) -> str:

@@ -14,8 +14,9 @@ from learner_index.search.choose import choose_index
 from learner_index.search.eligible import OUTCOMES, Eligible, Rules, find_eligible, read_rules
 from learner_index.search.hits import make_hits
 from learner_index.search.index import Found, Part, Task
+from learner_index.search.known import has_values
 from learner_index.search.metrics import Prepared
-from learner_index.search.query import Query, cut
+from learner_index.search.query import Query, cut, settle
 from learner_index.search.rank import Meeting, rank
 from learner_index.search.table import SearchTable
 
@@ -97,9 +98,7 @@ def _plan(table: SearchTable, query: Query, rules: Rules) -> _Plan:
 
 def _cut_as_of(table: SearchTable, query: Query, as_of: float) -> Query:
     """The query without what was not there yet."""
-    if query.is_stored:
-        return cut(table, query, as_of)
-    return query.keep(table.days[query.rows] <= as_of)
+    return settle(table, cut(table, query, as_of) if query.is_stored else query, as_of)
 
 
 def _meetings(table: SearchTable, query: Query, any_view: bool) -> tuple[Meeting, ...]:
@@ -112,21 +111,25 @@ def _meetings(table: SearchTable, query: Query, any_view: bool) -> tuple[Meeting
 
 
 def _query_notes(table: SearchTable, query: Query, options: SimilarOptions) -> tuple[str, ...]:
-    notes = []
-    if query.patient_id is None and not options.include_self:
-        notes.append("the query's patient is unknown: scans of that patient are not left out")
+    notes = [] if options.include_self else _owner_notes(query)
     for what, values in (("view", query.views), ("modality", query.modalities)):
         is_unknown = not query.is_stored and None in values and not options.any_view
-        if is_unknown and _has_values(table, what, options.as_of):
+        if is_unknown and has_values(table, what, options.as_of):
             notes.append(f"the query's {what} is unknown: it is compared with every {what}")
     return tuple(notes)
 
 
-def _has_values(table: SearchTable, column: str, as_of: float | None) -> bool:
-    """Whether a text column says anything, as of a day."""
-    if as_of is None or len(table.codes(column).values) == 0:
-        return len(table.codes(column).values) > 0
-    return bool(np.any(table.codes(column).of_row[table.days <= as_of] >= 0))
+def _owner_notes(query: Query) -> list[str]:
+    """What a reader should know of who is left out."""
+    if not query.patient_ids:
+        return ["the query's patient is unknown: scans of that patient are not left out"]
+    owners, stored = query.owners, "the query's bytes are stored under"
+    if len(owners) > 1:
+        shown = ", ".join(owners[:8]) + (", …" if len(owners) > 8 else "")
+        return [f"{stored} {len(owners)} patients ({shown}): all are left out"]
+    if len(query.patient_ids) > 1:
+        return [f"{stored} patient {owners[0]}, not {query.named}: both are left out"]
+    return []
 
 
 def _search(

@@ -185,6 +185,14 @@ class SearchTable:
             raise _unknown("patient", patient_id, self.patients.values)
         return np.flatnonzero(self.patients.of_row == number)
 
+    def rows_with(self, column: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows whose value in a column of text has one of these numbers, in order."""
+        order, ordered = self.once(("sorted", column), lambda: _sorted(self.codes(column)))
+        starts = np.searchsorted(ordered, numbers, "left")
+        stops = np.searchsorted(ordered, numbers, "right")
+        rows = [order[start:stop] for start, stop in zip(starts, stops, strict=True)]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *rows]))
+
     def prepared(self, metric: Metric, center: NDArray[np.float64]) -> Prepared:
         """Rows prepared for a metric, in order of position; the latest two stay in memory."""
         key = (metric, center.tobytes() if metric == "centered" else b"")
@@ -222,6 +230,12 @@ class SearchTable:
         if level == "patient":
             return patients
         return _visit_numbers(patients, self.codes("visit").of_row, self.days)
+
+
+def _sorted(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) rows in the order of their numbers, and those numbers."""
+    order = np.argsort(codes.of_row, kind="stable")
+    return order, codes.of_row[order]
 
 
 def _cells(column: "pd.Series[Any]") -> Any:

@@ -20,13 +20,14 @@ def answer(hits):
     return replace(hits, elapsed_ms=0.0).to_dict()
 
 
-def with_later_rows(lab, x, obs, seed):
+def with_later_rows(lab, x, obs, seed, asked):
     """The cohort with rows after the day mixed in, of the same and of new patients."""
     rng = np.random.default_rng(seed)
     more_x, more = lab.cohort(seed + 1, patients=12, offset=-2.0)
     more["day"] = AS_OF + rng.integers(1, 50, len(more))
     more["scan_id"] = "T" + more["scan_id"]
     more["patient_id"] = more["patient_id"].where(rng.random(len(more)) < 0.7, "NEW")
+    more["content_hash"] = asked  # the bytes that are asked about
     both = pd.concat([obs, more], ignore_index=True)
     # rows are shuffled together, each cohort keeping its own order
     places = [np.sort(rng.random(len(some))) for some in (x, more)]
@@ -37,29 +38,51 @@ def with_later_rows(lab, x, obs, seed):
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
-    kind=st.sampled_from(["patient", "vector"]),
+    kind=st.sampled_from(["patient", "vector", "file"]),
     metric=st.sampled_from(["centered", "cosine", "euclidean"]),
     level=st.sampled_from(["scan", "visit", "patient"]),
+    is_known=st.booleans(),
 )
-def test_later_rows_change_nothing(lab, seed, kind, metric, level):
+def test_later_rows_change_nothing(lab, seed, kind, metric, level, is_known):
     """Adding rows after the day leaves the whole answer identical, the time apart."""
     x, obs = lab.cohort(seed, missing=0.1)
     obs.loc[0, "day"] = 0.0
+    asked = obs["content_hash"][0] if is_known else "later"
     before = lab.table(x, obs)
-    grown_x, grown_obs = with_later_rows(lab, x, obs, seed)
+    grown_x, grown_obs = with_later_rows(lab, x, obs, seed, asked)
     after = type(before)(grown_x, grown_obs, clock="cohort", reference=before.reference)
     options = SimilarOptions(k=4, as_of=AS_OF, metric=metric, level=level, where=("site != B",))
 
     answers = []
     for table in (before, after):
-        query = (
-            patient_query(table, obs["patient_id"][0])
-            if kind == "patient"
-            else vector_query(table, x[0], patient_id=obs["patient_id"][0])
-        )
+        query = {
+            "patient": lambda table: patient_query(table, obs["patient_id"][0]),
+            "vector": lambda table: vector_query(table, x[0], patient_id=obs["patient_id"][0]),
+            "file": lambda table: vector_query(table, x[0], content_hash=asked),
+        }[kind](table)
         answers.append(answer(similar(table, query, options)))
 
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"view": "LATER"}, "no view 'LATER' in the store: it has"),
+        ({"modality": "LATER"}, "no modality 'LATER' in the store: it has"),
+        ({"patient_id": "LATER"}, "no patient 'LATER' among 8 until day 14: leave --patient out"),
+    ],
+)
+def test_what_came_later_is_unknown(lab, known, message):
+    """Patients, views and modalities that only later rows have are refused, as before they came."""
+    x, obs = lab.cohort(7, missing=0)
+    obs["day"] = 0.0
+    later = obs.iloc[:1].assign(day=99.0, scan_id="T", **known)
+    table = lab.table(np.vstack([x, x[:1]]), pd.concat([obs, later], ignore_index=True))
+    query = vector_query(table, x[0], **known)
+
+    with pytest.raises(QueryError, match=message):
+        similar(table, query, SimilarOptions(as_of=AS_OF))
 
 
 def test_returns_no_later_row(table):

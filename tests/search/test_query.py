@@ -54,6 +54,26 @@ def test_content_hash_finds_the_patient():
     assert vector_query(TABLE, [1, 2], content_hash="5", patient_id="P017").patient_id == "P017"
 
 
+@pytest.mark.parametrize(
+    ("stored", "asked", "expected"),
+    [
+        (list("121212"), "1", ("P017", "P018")),
+        (["", None, "", None, "", None], "", ()),
+        (["", None, "", None, "", None], None, ()),
+        (None, "1", ()),
+    ],
+)
+def test_bytes_belong_to_everyone_who_has_them(stored, asked, expected):
+    """All patients with the same bytes own them; missing and empty hashes are nobody's."""
+    obs = OBS.drop(columns="content_hash")
+    if stored is not None:
+        obs["content_hash"] = pd.array(stored, dtype="string")
+    table = SearchTable(X, obs)
+
+    assert vector_query(table, [1, 2], content_hash=asked).patient_ids == expected
+    assert patient_query(table, "P018").patient_ids == ("P018", *expected[:1])
+
+
 def test_vector_query_takes_one_or_many():
     """(e,) is one vector and (q, e) are several, as float32."""
     assert vector_query(TABLE, [1, 2]).vectors.shape == (1, 2)
@@ -77,7 +97,10 @@ def test_vector_query_takes_one_or_many():
         (lambda: vector_query(TABLE, ["x", "y"]), "needs numbers"),
         (lambda: vector_query(TABLE, [1, np.nan]), "holds NaN or infinity"),
         (lambda: vector_query(TABLE, [1, 1e300]), "holds NaN or infinity"),
-        (lambda: vector_query(TABLE, [1, 2], patient_id="P999"), "no patient 'P999'"),
+        (
+            lambda: vector_query(TABLE, [1, 2], patient_id="P999"),
+            "no patient 'P999' .*leave --patient out",
+        ),
         (lambda: vector_query(TABLE, [1, 2], view="L2"), "no view 'L2' in the store"),
         (lambda: vector_query(TABLE, [1, 2], modality="US"), "no modality 'US' .* it has none"),
         (lambda: cut(TABLE, vector_query(TABLE, [1, 2]), 3), "a vector has no day to cut at"),

@@ -282,6 +282,41 @@ def test_unknown_patient_is_told(table):
     assert any(note.startswith("the query's patient is unknown") for note in hits.notes)
 
 
+@pytest.mark.parametrize("kind", ["scan", "visit", "patient", "file"])
+def test_same_bytes_under_two_patients_leave_both_out(lab, kind):
+    """Whoever owns the query's bytes is never a hit, however the query is asked; a note says so."""
+    x, obs = lab.cohort(3, missing=0)
+    own = int(np.flatnonzero(obs["patient_id"] == "P0")[0])
+    twin = int(np.flatnonzero(obs["patient_id"] == "P1")[0])
+    obs.loc[twin, "content_hash"] = obs["content_hash"][own]
+    table = lab.table(x, obs)
+    query = {
+        "scan": lambda: scan_query(table, obs["scan_id"][own]),
+        "visit": lambda: visit_query(table, "P0", day=obs["day"][own]),
+        "patient": lambda: patient_query(table, "P0"),
+        "file": lambda: vector_query(
+            table, x[own], kind="file", content_hash=obs["content_hash"][own]
+        ),
+    }[kind]()
+
+    hits = similar(table, query, SimilarOptions(k=99, any_view=True))
+
+    assert {hit.patient_id for hit in hits} == set(obs["patient_id"]) - {"P0", "P1"}
+    assert hits.n_eligible_patients == len(hits)
+    assert any("stored under 2 patients (P" in note for note in hits.notes)
+
+
+def test_bytes_of_another_than_the_patient_named(table):
+    """A file said to be one patient's and stored as another's leaves both out."""
+    other = table.obs["content_hash"][int(np.flatnonzero(table.obs["patient_id"] == "P1")[0])]
+    query = vector_query(table, np.ones(6), patient_id="P0", content_hash=other)
+
+    hits = similar(table, query, SimilarOptions(k=99))
+
+    assert not {"P0", "P1"} & {hit.patient_id for hit in hits}
+    assert "the query's bytes are stored under patient P1, not P0: both are left out" in hits.notes
+
+
 def test_answer_is_plain_json(table):
     """Columns are Python values, None where missing; the content hash stays inside."""
     hits = similar(table, scan_query(table, "S0"), SimilarOptions(k=100, level="scan"))
