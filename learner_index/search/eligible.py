@@ -152,8 +152,6 @@ def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_]
             "--as-of needs days that can be compared between patients, and this store counts "
             "each patient's own (clock 'patient'): cut the query with --until-day"
         )
-    if not np.isfinite(as_of):
-        raise QueryError(f"--as-of is {as_of!r}: give a day")
     notes = [f"scans after day {as_of:g} are hidden, and so are columns that tell what came later"]
     undated = int(np.isnan(table.days).sum())
     if undated:

@@ -1,7 +1,9 @@
 """What is looked for: a scan, a visit, a patient, a file or a vector, as embeddings."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -101,7 +103,7 @@ def visit_query(
     """
     if (day is None) == (visit is None):
         raise QueryError("a visit is named by its day or by its visit id: give exactly one")
-    rows = table.rows_of(patient_id)
+    rows, day = table.rows_of(patient_id), finite("--day", day)
     if day is not None:
         chosen, column = rows[table.days[rows] == day], "day"
     else:
@@ -111,7 +113,7 @@ def visit_query(
         wanted = f"on day {day:g}" if day is not None else f"{visit!r}"
         known = _values(table, rows, column)
         raise QueryError(f"patient {patient_id!r} has no visit {wanted}: {column}s are {known}")
-    named: dict[str, Any] = {"day": float(day)} if day is not None else {"visit": str(visit)}
+    named: dict[str, Any] = {"day": day} if day is not None else {"visit": str(visit)}
     return _stored(table, "visit", chosen, patient_id, {"patient_id": patient_id} | named)
 
 
@@ -212,6 +214,19 @@ def cut(table: SearchTable, query: Query, until_day: float) -> Query:
             f"the {query.kind} asked for has no scan until day {until_day:g}: its days are {known}"
         )
     return kept
+
+
+def finite(name: str, value: Any) -> float | None:
+    """An option's number as a plain float; None stays None.
+
+    Raises:
+        QueryError: it is no number, or not finite.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise QueryError(f"{name} is {value!r}: give a finite number, or leave it out")
+    return float(value)
 
 
 def _stored(

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from learner_index.search.hits import make_hits
 from learner_index.search.index import Found, Part, Task
 from learner_index.search.known import has_values
 from learner_index.search.metrics import Prepared
-from learner_index.search.query import Query, cut, settle
+from learner_index.search.query import Query, cut, finite, settle
 from learner_index.search.rank import Meeting, rank
 from learner_index.search.table import SearchTable
 
@@ -59,8 +60,7 @@ def similar_many(
     `elapsed_ms` of each answer is its share of the whole.
     """
     started = time.perf_counter()
-    options = options or SimilarOptions()
-    _check(options)
+    options = _checked(options or SimilarOptions())
     rules = read_rules(table, options)
     plans = [_plan(table, query, rules) for query in queries]
     prepared = table.prepared(options.metric, rules.center)
@@ -72,15 +72,31 @@ def similar_many(
     return [Hits(**answer, elapsed_ms=elapsed_ms) for answer in answers]
 
 
-def _check(options: SimilarOptions) -> None:
-    if isinstance(options.k, bool) or not isinstance(options.k, int) or options.k < 1:
-        raise QueryError(f"k is {options.k!r}: ask for at least 1 hit")
+def _checked(options: SimilarOptions) -> SimilarOptions:
+    """The options with plain numbers in place of NumPy's, so that the answer is JSON-ready.
+
+    Raises:
+        QueryError: one of them cannot be met.
+    """
+    k: Any = options.k
+    distance = finite("--max-distance", options.max_distance)
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise QueryError(f"k is {k!r}: ask for at least 1 hit")
     if options.level not in ("scan", "visit", "patient"):
         raise QueryError(f"no level {options.level!r}: choose scan, visit or patient")
     if options.metric not in ("centered", "cosine", "euclidean"):
         raise QueryError(f"no metric {options.metric!r}: choose centered, cosine or euclidean")
-    if options.max_distance is not None and not options.max_distance >= 0:
-        raise QueryError(f"max distance is {options.max_distance!r}: give a number from 0")
+    if distance is not None and distance < 0:
+        raise QueryError(f"--max-distance is {distance!r}: give a number from 0")
+    return replace(
+        options,
+        k=int(k),
+        as_of=finite("--as-of", options.as_of),
+        until_day=finite("--until-day", options.until_day),
+        include_self=bool(options.include_self),
+        any_view=bool(options.any_view),
+        max_distance=distance,
+    )
 
 
 def _plan(table: SearchTable, query: Query, rules: Rules) -> _Plan:

@@ -138,7 +138,7 @@ def test_refuses_the_patient_clock(lab):
     ("as_of", "message"),
     [
         (-1.0, "no scan of the reference's 8 patients until day -1"),
-        (float("nan"), "--as-of is nan: give a day"),
+        (float("nan"), "--as-of is nan: give a finite number"),
     ],
 )
 def test_refuses_days_without_reference(table, as_of, message):

@@ -90,6 +90,8 @@ def test_vector_query_takes_one_or_many():
         (lambda: visit_query(TABLE, "P017"), "give exactly one"),
         (lambda: visit_query(TABLE, "P017", day=0, visit="v1"), "give exactly one"),
         (lambda: visit_query(TABLE, "P017", day=5), "no visit on day 5: days are 0, 7"),
+        (lambda: visit_query(TABLE, "P017", day=np.nan), "--day is nan: give a finite number"),
+        (lambda: visit_query(TABLE, "P017", day=np.inf), "--day is inf: give a finite number"),
         (lambda: visit_query(TABLE, "P017", visit="v2"), "no visit 'v2': visits are v1"),
         (lambda: vector_query(TABLE, [1, 2, 3]), r"shape \(3,\) do not fit .* width 2"),
         (lambda: vector_query(TABLE, np.ones((0, 2))), r"shape \(0, 2\) do not fit"),

@@ -352,8 +352,15 @@ def test_reference_is_named_only_when_used(table):
         ({"k": 0}, "k is 0: ask for at least 1 hit"),
         ({"level": "organ"}, "no level 'organ'"),
         ({"metric": "manhattan"}, "no metric 'manhattan'"),
-        ({"max_distance": -1.0}, "max distance is -1.0"),
-        ({"max_distance": float("nan")}, "max distance is nan"),
+        ({"max_distance": -1.0}, "--max-distance is -1.0: give a number from 0"),
+        ({"max_distance": float("nan")}, "--max-distance is nan: give a finite number"),
+        ({"max_distance": float("inf")}, "--max-distance is inf: give a finite number"),
+        ({"until_day": float("inf")}, "--until-day is inf: give a finite number"),
+        ({"until_day": float("nan")}, "--until-day is nan: give a finite number"),
+        ({"as_of": float("inf")}, "--as-of is inf: give a finite number"),
+        ({"max_distance": "1"}, "--max-distance is '1': give a finite number"),
+        ({"k": True}, "k is True: ask for at least 1 hit"),
+        ({"k": 2.0}, "k is 2.0: ask for at least 1 hit"),
         ({"backend": "abacus"}, "no backend 'abacus'"),
         ({"where": ("sit == A",)}, r"no column 'sit' .*did you mean 'site'"),
         ({"until_day": -5.0}, "has no scan until day -5: its days are"),
@@ -364,6 +371,21 @@ def test_refuses_impossible_options(table, options, message):
     with pytest.raises(QueryError, match=message) as caught:
         similar(table, scan_query(table, "S0"), SimilarOptions(**options))
     assert "\n" not in str(caught.value)
+
+
+def test_numpy_numbers_are_numbers(table):
+    """Options counted with NumPy mean what plain ones mean, and the answer is still JSON."""
+    asked = SimilarOptions(
+        k=np.int64(2), max_distance=np.float32(2), until_day=np.int32(99), any_view=np.True_
+    )
+    plain = SimilarOptions(k=2, max_distance=2.0, until_day=99.0, any_view=True)
+    patient = table.obs["patient_id"][int(np.nanargmin(table.days))]
+
+    hits = [similar(table, patient_query(table, patient), options) for options in (asked, plain)]
+
+    assert answer(hits[0]) == answer(hits[1])
+    assert len(hits[0]) == 2
+    assert '"k": 2' in hits[0].to_json()
 
 
 def test_centring_needs_a_reference(table):
