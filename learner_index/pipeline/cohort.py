@@ -101,7 +101,6 @@ class Cohort:
                 self._reader.obs(),
                 clock=self._settings["clock"],
                 reference=self.reference,
-                space=self._settings["encoder"]["space"],
             )
         return self._table
 

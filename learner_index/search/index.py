@@ -45,11 +45,6 @@ class Task:
     k: int
     slack: float
 
-    @property
-    def n_vectors(self) -> int:
-        """Number of query vectors over all parts."""
-        return sum(len(part.vectors) for part in self.parts)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from learner_index.config import Clock, Level, Metric
 from learner_index.data.records import Reference
 from learner_index.data.suggest import close_names
+from learner_index.data.visits import visit_codes
 from learner_index.errors import QueryError
 from learner_index.search.index import Index
 from learner_index.search.layout import Layout, lay_out
@@ -52,7 +53,6 @@ class SearchTable:
         obs: (n,) rows of columns, aligned with the embeddings; scan_id and patient_id at least.
         clock: whether days of two patients can be compared.
         reference: what "centered" similarity rests on; None when none was fitted.
-        space: fingerprint of the encoder the embeddings come from.
 
     Raises:
         QueryError: the embeddings are no table, or do not fit the columns.
@@ -65,7 +65,6 @@ class SearchTable:
         *,
         clock: Clock = "patient",
         reference: Reference | None = None,
-        space: str = "",
     ) -> None:
         if embeddings.ndim != 2 or len(embeddings) != len(obs):
             raise QueryError(
@@ -81,7 +80,6 @@ class SearchTable:
         self.obs = obs
         self.clock: Clock = clock
         self.reference = reference
-        self.space = space
         self._shared: dict[Any, Any] = {}  # what the first query of a kind worked out
         self._prepared: dict[Any, Prepared] = {}  # at most _KEPT, the latest used last
         self._indexes: dict[str, tuple[Prepared, Index]] = {}
@@ -229,7 +227,12 @@ class SearchTable:
         patients = self.patients.of_row
         if level == "patient":
             return patients
-        return _visit_numbers(patients, self.codes("visit").of_row, self.days)
+        visits = self.codes("visit").of_row
+        said = {"visit": np.where(visits < 0, np.nan, visits), "day": self.days}
+        numbers = visit_codes(pd.DataFrame({"patient_id": patients} | said))
+        alone = numbers < 0  # a scan with neither visit id nor day
+        numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
+        return numbers
 
 
 def _sorted(codes: Codes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -254,18 +257,6 @@ def _numbers_of(codes: Codes, value: str | None, is_open: bool, is_any: bool) ->
 def _counted(numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     """Numbers and one more than the largest."""
     return numbers, int(numbers.max(initial=-1)) + 1
-
-
-def _visit_numbers(
-    patients: NDArray[np.int64], visits: NDArray[np.int64], days: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Number of each row's visit: its visit id, else its day; a scan with neither stands alone."""
-    day_numbers = pd.factorize(days)[0]
-    rows = np.arange(len(days))
-    moment = np.where(visits >= 0, visits, np.where(day_numbers >= 0, day_numbers, rows))
-    kind = np.where(visits >= 0, 0, np.where(day_numbers >= 0, 1, 2))
-    keys = (patients * 3 + kind) * (int(moment.max(initial=0)) + 1) + moment
-    return pd.factorize(keys)[0].astype(np.int64)
 
 
 def _unknown(what: str, wanted: str, known: "pd.Index[Any]") -> QueryError:
