@@ -275,7 +275,7 @@ def _check_patients(wanted: Sequence[str], known: set[str]) -> None:
 
 
 def _options(options: SimilarOptions | None, changes: dict[str, Any]) -> SimilarOptions:
-    """Options with single fields changed; texts and lists become tuples."""
+    """Options with single fields changed; texts, lists and None become tuples."""
     unknown = sorted(set(changes) - set(SimilarOptions.__dataclass_fields__))
     if unknown:
         known = ", ".join(SimilarOptions.__dataclass_fields__)
@@ -283,5 +283,5 @@ def _options(options: SimilarOptions | None, changes: dict[str, Any]) -> Similar
     for name in ("where", "match"):
         if name in changes:
             value = changes[name]
-            changes[name] = (value,) if isinstance(value, str) else tuple(value)
+            changes[name] = (value,) if isinstance(value, str) else tuple(value or ())
     return replace(options or SimilarOptions(), **changes)

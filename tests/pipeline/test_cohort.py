@@ -128,6 +128,14 @@ def test_options_come_whole_or_in_parts(cohort):
     assert patients(whole) == patients(parts) == ["p2"]
 
 
+def test_no_conditions_may_be_none(cohort):
+    """`where=None`, `match=None` and a `k` counted with NumPy are as good as plain values."""
+    hits = cohort.similar(patient="p0", k=np.int64(2), where=None, match=None)
+
+    assert patients(hits) == patients(cohort.similar(patient="p0", k=2))
+    assert (hits.query["k"], hits.query["where"], hits.query["match"]) == (2, [], [])
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
