@@ -65,7 +65,7 @@ class Cohort:
         """One line: what it is and how large."""
         return (
             f"Cohort({self.path.name}: {len(self)} scans of "
-            f"{self.obs['patient_id'].nunique()} patients, {self._reader.width} values each)"
+            f"{self.table.obs['patient_id'].nunique()} patients, {self._reader.width} values each)"
         )
 
     def __len__(self) -> int:
@@ -74,12 +74,15 @@ class Cohort:
 
     @property
     def obs(self) -> pd.DataFrame:
-        """One row a scan: ids, day, view, health score (higher is healthier) and all else kept."""
-        return self.table.obs
+        """One row a scan: ids, day, view, health score (higher is healthier) and all else kept.
+
+        A copy: changing it changes no answer.
+        """
+        return self.table.obs.copy()
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
-        """(n, e) embeddings, row-aligned with `obs`."""
+        """(n, e) embeddings, row-aligned with `obs`; read-only, copy them to change them."""
         return self.table.embeddings
 
     @property
@@ -96,8 +99,10 @@ class Cohort:
     def table(self) -> SearchTable:
         """The rows in the form searches share."""
         if self._table is None:
+            embeddings = self._reader.embeddings()
+            embeddings.setflags(write=False)
             self._table = SearchTable(
-                self._reader.embeddings(),
+                embeddings,
                 self._reader.obs(),
                 clock=self._settings["clock"],
                 reference=self.reference,

@@ -75,6 +75,20 @@ def test_rows_and_embeddings_are_aligned(cohort):
     assert cohort.embeddings[4, 0] == pytest.approx(0.6, abs=0.003)
 
 
+def test_what_is_handed_out_changes_no_answer(cohort):
+    """`obs` is a copy and `embeddings` refuse to be written, so no question is answered wrongly."""
+    before = cohort.similar(patient="p0").hits
+
+    cohort.obs["patient_id"] = "p9"
+    cohort.obs.loc[0, "health_score"] = -99.0
+    with pytest.raises(ValueError, match="read-only"):
+        cohort.embeddings[0] = 0
+
+    assert cohort.obs["patient_id"].tolist()[0] == "p0"
+    assert cohort.obs["health_score"][0] != -99
+    assert cohort.similar(patient="p0").hits == before
+
+
 def test_settings_and_reference_are_the_stores(cohort):
     """The encoder's card, the clock and the reference's patients can be read."""
     assert cohort.settings["encoder"]["spec"] == "toy"
@@ -231,7 +245,7 @@ def test_another_encoder_is_another_space(copied):
     """A query embedded by other weights is refused, not compared."""
     other = EncoderOptions(spec="timm:resnet14t")
 
-    with pytest.raises(SpaceMismatchError, match="use the encoder the store was built with"):
+    with pytest.raises(SpaceMismatchError, match="with architecture resnet10t, not"):
         open_store(copied / "c.zarr").similar(file=copied / "scans/p1d0.npy", encoder=other)
 
 
