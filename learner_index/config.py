@@ -72,7 +72,8 @@ class SimilarOptions:
         match: conditions relative to the query's patient, each "column", "column!=" or "column±N".
         as_of: on the cohort clock, rows after this day are hidden.
         until_day: the query's own scans after this day are left out.
-        include_self: the query's own patient may be among the hits.
+        include_self: the query's own patient may be among the hits; a stored scan is never
+            compared with itself, only with the query's other scans.
         any_view: compare scans across views and modalities.
         max_distance: leave out hits further than this.
         backend: "auto", "numpy", "faiss-cpu" or "faiss-gpu".
@@ -96,10 +97,11 @@ class BuildOptions:
     """What a build takes in and how it works; none of it is part of the space.
 
     Attributes:
-        where: conditions on the manifest's columns; rows that fail one are left alone.
-        limit: take at most this many of the manifest's rows, from the top.
+        where: conditions on the manifest's columns; scans that fail one are not embedded now.
+        limit: embed from at most this many of the manifest's rows, from the top.
         workers: threads that read and decode scans.
         prune: drop stored rows that are no longer in the manifest.
+        replace: go on when every stored scan of the manifest has other bytes now.
         commit_bytes: commit once this many bytes of embeddings are waiting.
         commit_s: commit once this many seconds have passed since the last commit.
     """
@@ -108,6 +110,7 @@ class BuildOptions:
     limit: int | None = None
     workers: int = 2
     prune: bool = False
+    replace: bool = False
     commit_bytes: int = 4 << 20
     commit_s: float = 30.0
 
@@ -123,8 +126,8 @@ class EncoderOptions:
         size: see `Preprocessing`; so are frames, anchor, intensity, plane and slice_range.
         pixel_mm: millimetres an input pixel; 0 stretches scans whatever their spacing; None takes
             the field of view the cohort's scans share.
-        seed: of untrained weights.
-        batch_size: scans computed together.
+        seed: of untrained weights; None: the store's, 0 for a new store.
+        batch_size: scans computed together; None: the store's, 8 for a new store.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or "fp16".
     """
@@ -139,7 +142,7 @@ class EncoderOptions:
     intensity: str | None = None
     plane: Plane | None = None
     slice_range: tuple[float, float] | None = None
-    seed: int = 0
-    batch_size: int = 8
+    seed: int | None = None
+    batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"

@@ -6,7 +6,8 @@ LearnerIndexError
 │   ├── ScanNotFoundError (FileNotFoundError)
 │   └── UnsupportedScanError
 ├── EncoderError (ValueError)             an encoder, its weights or its settings do not fit
-│   └── SpaceMismatchError                embeddings of two spaces would be mixed
+│   ├── SpaceMismatchError                embeddings of two spaces would be mixed
+│   └── EncoderMemoryError (MemoryError)  a batch does not fit into the device's memory
 ├── StoreError
 │   ├── StoreNotFoundError (FileNotFoundError)
 │   ├── StoreExistsError (FileExistsError)
@@ -46,6 +47,10 @@ class EncoderError(LearnerIndexError, ValueError):
 
 class SpaceMismatchError(EncoderError):
     """A query or row comes from another space than the store holds."""
+
+
+class EncoderMemoryError(EncoderError, MemoryError):
+    """A batch does not fit into the device's memory; no scan is to blame."""
 
 
 class StoreError(LearnerIndexError):

@@ -64,16 +64,23 @@ def build(
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop scans the manifest no longer lists.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Go on when every stored scan has other bytes now.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1, not 3, when some scans were skipped.")
     ] = False,
     device: shared.Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Scans computed together.")] = 8,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Scans computed together.  [default: 8]")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read scans.  [default: one a core]")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of untrained weights.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of untrained weights.  [default: 0]")
+    ] = None,
     score_column: shared.ScoreColumn = None,
     score_direction: shared.ScoreDirection = None,
     score_per: shared.ScorePer = None,
@@ -113,7 +120,11 @@ def build(
         score_column, score_direction, score_per, clock, keep_column, drop_column, allow_outside
     )
     work = BuildOptions(
-        where=tuple(where or ()), limit=limit, workers=workers or os.cpu_count() or 1, prune=prune
+        where=tuple(where or ()),
+        limit=limit,
+        workers=workers or os.cpu_count() or 1,
+        prune=prune,
+        replace=replace,
     )
     with progress_bar("embedding") as progress:
         result = run(
@@ -166,7 +177,12 @@ def _print(result: "BuildResult") -> None:
     )
     if not result.is_trained:
         typer.echo("the encoder is untrained: its similarities are a baseline, no more")
-    if result.n_reference_patients < result.n_patients:
+    if result.n_reference_gone:
+        typer.echo(
+            f"the reference rests on {plural(result.n_reference_gone, 'patient')} no longer in the "
+            f"store: `learner-index refit {result.store}` renews it"
+        )
+    elif result.n_reference_patients < result.n_patients:
         typer.echo(
             f"the reference rests on {result.n_reference_patients} of {result.n_patients} "
             f"patients: `learner-index refit {result.store}` renews it"
@@ -192,6 +208,7 @@ def _difference(result: "BuildResult") -> list[str]:
     if found is None:
         return lines
     lines += [f"corrected {name} of {plural(n, 'scan')}" for name, n in found.corrected.items()]
+    lines += [f"dropped column {name} (--drop-column)" for name in found.dropped]
     lines += [f"added column {name}" for name in found.added]
     lines += [f"column {change}" for change in found.retyped]
     return lines + [

@@ -54,6 +54,7 @@ class Manifest:
         score: where health scores come from; None without any.
         problems: what is wrong or worth knowing, in the order of lines.
         options: what the manifest was read with.
+        has_dates: days were counted from dates, from the earliest one on.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Manifest:
     score: ScoreRule | None
     problems: tuple[Problem, ...]
     options: ManifestOptions = DEFAULT_OPTIONS
+    has_dates: bool = False
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -142,7 +144,9 @@ def _manifest(
     clock: Clock = options.clock or ("cohort" if has_dates else "patient")
     found = by_line(problems.found)
     kinds = {str(name): columns.kinds[str(name)] for name in table.columns}
-    return Manifest(raw.path, folder, table, kinds, raw.lines, paths, clock, score, found, options)
+    return Manifest(
+        raw.path, folder, table, kinds, raw.lines, paths, clock, score, found, options, has_dates
+    )
 
 
 def _checked_paths(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner_index.config import Preprocessing
-from learner_index.errors import EncoderError
+from learner_index.errors import EncoderError, EncoderMemoryError
 from learner_index.learn.card import Origin, make_card
 from learner_index.learn.device import device_label, pick_device, pick_precision
 from learner_index.learn.encoderfile import write_encoder
@@ -170,9 +170,9 @@ class Encoder:
             with exact, torch.autocast(self._device.type, half, enabled=half is not None):
                 embeddings = self._forward(full.to(self._device))
         except torch.OutOfMemoryError as problem:
-            raise EncoderError(
+            raise EncoderMemoryError(
                 f"the GPU has not enough memory for {self._batch_size} scans at once: "
-                "take a smaller batch size"
+                "take a smaller --batch-size"
             ) from problem
         return embeddings[:n_scans].float().cpu()
 

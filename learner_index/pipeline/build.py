@@ -7,6 +7,7 @@ the manifest's order restored by one more swap if need be, the reference fitted 
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from learner_index.data.content import HashCache
 from learner_index.data.manifest import Manifest, read_manifest, require_valid
 from learner_index.data.records import Embedder, Problem
 from learner_index.errors import NotEnoughDataError, ScanError
+from learner_index.pipeline.agree import require_agreement, require_same_cohort
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
 from learner_index.pipeline.present import Present
 from learner_index.pipeline.result import BuildResult
@@ -33,8 +35,10 @@ from learner_index.pipeline.sync import (
     manifest_order,
     plain_list,
     rows_from_manifest,
+    shared_between_patients,
     synced_rows,
     wanted_kinds,
+    without_dropped,
 )
 from learner_index.search.filters import column_kinds, fulfils, parse_where
 from learner_index.search.reference import fit_reference
@@ -96,6 +100,8 @@ def build(
         NotEnoughDataError: nothing is left to build from.
         StoreError: the store is locked, damaged, or the file system refuses.
     """
+    if not Path(manifest_path).is_file():
+        read_manifest(manifest_path)  # says what is there instead, before anything is made
     with open_writer(store, step=step) as writer:
         present = Present(writer)
         known = present.settings if present.exists else {}
@@ -105,10 +111,12 @@ def build(
         hashes = HashCache.load(writer.cache / "hashes.json")
         result, chosen = BuildResult(store), options or BuildOptions()
         work = _Build(manifest, writer, present, encoder, chosen, hashes, result)
+        result.notes += [problem for problem in manifest.problems if not problem.is_error]
         try:
             work.run(progress)
         finally:
-            hashes.save()
+            with suppress(OSError):  # a cache: what it would have saved is only time
+                hashes.save()
         return work.result
 
 
@@ -160,11 +168,15 @@ class _Build:
         settings, stored = self.present.settings, self.present.obs
         self.source.check(settings["encoder"])
         keep, has_unlisted = self._keep()
+        if has_unlisted:
+            require_agreement(settings, stored, self.manifest)
         stored_kinds = self.present.reader.kinds
         kinds = wanted_kinds(self.manifest.kinds, stored_kinds, has_unlisted=has_unlisted)
+        kinds = without_dropped(kinds, self.manifest.options.drop_columns)
         is_all = len(keep) == len(stored)
         kept = stored if is_all else stored.iloc[keep].reset_index(drop=True)
-        synced, self.result.difference = synced_rows(kept, self.manifest.table, kinds)
+        dropped = self.manifest.options.drop_columns
+        synced, self.result.difference = synced_rows(kept, self.manifest.table, kinds, dropped)
         replaced = self._embed_changed(synced, rows, progress)
         fresh = with_manifest(settings, self.manifest)
         is_same = self.result.difference.is_empty and settings_of(settings) == settings_of(fresh)
@@ -205,6 +217,8 @@ class _Build:
                 self.result.n_unchanged += 1
             elif found:
                 changed.append(self._job(row))
+        n_same, may_replace = self.result.n_unchanged, self.options.replace
+        require_same_cohort(len(changed), n_same, may_replace=may_replace)
         replaced: dict[int, NDArray[np.float32]] = {}
         for done, embedding in self._embed(changed, progress, or_else=KEPT):
             row = place[done.job.scan_id]
@@ -230,18 +244,21 @@ class _Build:
         if not jobs:
             return
         if not self.present.exists:
-            self._create()
-        kinds = self.present.reader.kinds
+            self._embedder = self.source.for_new_store(self.manifest, self.writer.cache)
         waiting: list[Ready] = []
         last = time.monotonic()
-        for done, embedding in self._embed(jobs, progress):
-            waiting.append((done, embedding))
-            n_bytes = len(waiting) * embedding.nbytes
-            waited_s = time.monotonic() - last
-            if n_bytes >= self.options.commit_bytes or waited_s >= self.options.commit_s:
-                self._commit(waiting, kinds)
-                waiting, last = [], time.monotonic()
-        self._commit(waiting, kinds)
+        try:
+            for done, embedding in self._embed(jobs, progress):
+                waiting.append((done, embedding))
+                n_bytes = len(waiting) * embedding.nbytes
+                waited_s = time.monotonic() - last
+                if n_bytes >= self.options.commit_bytes or waited_s >= self.options.commit_s:
+                    self._commit(waiting)
+                    last = time.monotonic()
+        except KeyboardInterrupt:
+            self._commit(waiting)
+            raise
+        self._commit(waiting)
 
     def _job(self, row: int) -> Job:
         """One row of the manifest as work to do."""
@@ -253,7 +270,13 @@ class _Build:
             return
         embedder = self._loaded()
         settings = preprocessing_of(embedder.card)
-        stream = EmbeddingStream(embedder, settings, self.hashes.hash, workers=self.options.workers)
+        stream = EmbeddingStream(
+            embedder,
+            settings,
+            self.hashes.hash,
+            workers=self.options.workers,
+            known=self._stored_embedding(),
+        )
         start = time.monotonic()
         for count, done in enumerate(stream.run(jobs), start=1):
             self.result.encode_s = time.monotonic() - start
@@ -267,6 +290,19 @@ class _Build:
             self.result.n_embedded += not done.is_shared
             yield done, done.embedding
 
+    def _stored_embedding(self) -> Callable[[str], NDArray[np.float32] | None]:
+        """Gives the embedding stored for a content hash, if there is one."""
+        if not self.present.exists:
+            return lambda _: None
+        reader, hashes = self.present.reader, plain_list(self.present.obs["content_hash"])
+        rows = {content_hash: row for row, content_hash in enumerate(hashes)}
+
+        def look_up(content_hash: str) -> NDArray[np.float32] | None:
+            row = rows.get(content_hash)
+            return None if row is None else reader.embeddings(slice(row, row + 1))[0]
+
+        return look_up
+
     def _loaded(self) -> Embedder:
         """The store's encoder, loaded at its first use."""
         if self._embedder is None:
@@ -276,22 +312,26 @@ class _Build:
 
     def _create(self) -> None:
         """Make the empty store: columns, the encoder's card, how the manifest was read."""
-        self._embedder = self.source.for_new_store(self.manifest, self.writer.cache)
-        settings = with_manifest({"encoder": dict(self._embedder.card)}, self.manifest)
+        embedder = self._loaded()
+        settings = with_manifest({"encoder": dict(embedder.card)}, self.manifest)
         kinds = wanted_kinds(self.manifest.kinds, {}, has_unlisted=False)
-        self.writer.create(self._embedder.width, kinds, settings)
+        self.writer.create(embedder.width, kinds, settings)
         self.present.forget()
 
-    def _commit(self, waiting: list[Ready], kinds: Mapping[str, str]) -> None:
-        """Append embedded scans with their columns."""
+    def _commit(self, waiting: list[Ready]) -> None:
+        """Append embedded scans and empty the list; the first ones make the store."""
         if not waiting:
             return
-        rows = np.array([done.job.row for done, _ in waiting])
-        obs = rows_from_manifest(self.manifest.table, rows, kinds)
-        hashes = [done.content_hash for done, _ in waiting]
+        if not self.present.exists:
+            self._create()
+        batch = waiting[:]
+        waiting.clear()
+        rows = np.array([done.job.row for done, _ in batch])
+        obs = rows_from_manifest(self.manifest.table, rows, self.present.reader.kinds)
+        hashes = [done.content_hash for done, _ in batch]
         obs["content_hash"] = pd.array(hashes, dtype="string")
-        obs["encoder_role"] = pd.array(["unseen"] * len(waiting), dtype="string")
-        self.writer.append(np.stack([embedding for _, embedding in waiting]), obs)
+        obs["encoder_role"] = pd.array(["unseen"] * len(batch), dtype="string")
+        self.writer.append(np.stack([embedding for _, embedding in batch]), obs)
         self.present.forget()
 
     def _restore_order(self) -> None:
@@ -315,9 +355,14 @@ class _Build:
         """Figures of the store as it is now."""
         reader, reference = self.present.reader, self.present.reference
         self.result.n_rows = reader.n_rows
-        self.result.n_patients = self.present.obs["patient_id"].nunique()
+        patients = set(plain_list(self.present.obs["patient_id"]))
+        fitted = set(reference.patients) if reference else set()
+        self.result.n_patients = len(patients)
         self.result.generation = reader.generation
-        self.result.n_reference_patients = len(reference.patients) if reference else 0
+        self.result.n_reference_patients = len(fitted & patients)
+        self.result.n_reference_gone = len(fitted - patients)
+        if self.result.n_embedded or self.result.n_shared:
+            self.result.notes += shared_between_patients(self.present.obs)
         self.result.is_trained = bool(self.present.settings["encoder"].get("is_trained", True))
 
     def _problem(self, job: Job, message: str, *, is_error: bool) -> Problem:

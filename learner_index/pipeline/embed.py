@@ -14,7 +14,7 @@ from learner_index.config import Preprocessing
 from learner_index.data.preprocess import preprocess, segment_indices
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Embedder
-from learner_index.errors import EncoderError, LearnerIndexError
+from learner_index.errors import EncoderError, EncoderMemoryError, LearnerIndexError
 
 SHARED_AT_MOST = 50_000
 """Embeddings kept for scans of equal bytes; beyond it equal scans are computed again."""
@@ -53,11 +53,12 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """What a worker makes of a job; no frames when another job owns the same bytes."""
+    """What a worker makes of a job; no frames when the bytes are stored, or another job's."""
 
     content_hash: str
     frames: NDArray[np.float32] | None
     notes: tuple[str, ...] = ()
+    stored: NDArray[np.float32] | None = None
 
 
 @dataclass(slots=True)
@@ -142,6 +143,9 @@ class EmbeddingStream:
     def _decode(self, job: Job) -> _Decoded:
         """In a worker: hash the scan, and read it unless its bytes are being embedded already."""
         content_hash = self._hash_file(job.scan_id, job.path)
+        stored = self._known(content_hash)
+        if stored is not None:
+            return _Decoded(content_hash, None, stored=stored)
         if not self._owners.claim(content_hash):
             return _Decoded(content_hash, None)
         try:
@@ -156,12 +160,8 @@ class EmbeddingStream:
         self._waiting.append(entry)
         try:
             decoded = future.result()
-        except LearnerIndexError as error:
-            entry.reason = str(error)
-        except OSError as error:
-            entry.reason = f"cannot be read ({error.strerror}): check the file and its permissions"
-        except MemoryError:
-            entry.reason = "does not fit into memory: reduce it or leave it out"
+        except (LearnerIndexError, OSError, MemoryError) as error:
+            entry.reason = reason_of(error)
         else:
             self._place(entry, decoded)
         yield from self._settled()
@@ -169,12 +169,9 @@ class EmbeddingStream:
     def _place(self, entry: Embedded, decoded: _Decoded) -> None:
         """Share, look up or put into a batch."""
         entry.content_hash, entry.notes = decoded.content_hash, decoded.notes
+        if decoded.stored is not None:
+            entry.embedding, entry.is_shared = decoded.stored, True
         if decoded.frames is None:
-            return
-        stored = self._known(decoded.content_hash)
-        if stored is not None:
-            entry.embedding, entry.is_shared = stored, True
-            self._remember(entry)
             return
         self._remember(entry)
         bucket = self._buckets.setdefault(len(decoded.frames), [])
@@ -199,6 +196,8 @@ class EmbeddingStream:
             return
         try:
             embeddings = self._embedder.embed(np.stack([pixels for _, pixels in bucket]))
+        except EncoderMemoryError:
+            raise
         except EncoderError as error:
             if len(bucket) == 1:
                 bucket[0][0].reason = str(error)
@@ -231,7 +230,7 @@ class EmbeddingStream:
             owner = self._shared.get(entry.content_hash)
             if owner is not None and owner is not entry and owner.is_settled:
                 entry.embedding, entry.reason = owner.embedding, owner.reason
-                entry.is_shared = True
+                entry.is_shared, entry.notes = True, owner.notes
         return entry.is_settled
 
     def _settle(self, entry: Embedded) -> None:
@@ -243,5 +242,16 @@ class EmbeddingStream:
         try:
             pixels, entry.notes = read_frames(entry.job.path, self._settings)
             entry.embedding = self._embedder.embed(pixels[None])[0]
-        except LearnerIndexError as error:
-            entry.reason = str(error)
+        except EncoderMemoryError:
+            raise
+        except (LearnerIndexError, OSError, MemoryError) as error:
+            entry.reason = reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a scan is left out, on one line that does not name its file."""
+    if isinstance(error, LearnerIndexError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror}): check the file and its permissions"
+    return "does not fit into memory: reduce it or leave it out"

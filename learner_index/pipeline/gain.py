@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from learner_index.data.records import Hit
 from learner_index.errors import NotEnoughDataError
@@ -22,7 +24,7 @@ class Gain:
         low: lower end of the 95 % bootstrap interval, by patient, of chance minus near.
         high: its upper end; an interval that holds 0 shows nothing.
         n_patients: patients all of it rests on.
-        n_scans: scans asked about.
+        n_scans: scans with a health score.
     """
 
     near: float
@@ -37,9 +39,9 @@ def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0) -> Gain:
     """What looking alike is worth in health score, with an interval by patient.
 
     Each scan with a health score is asked about; its k nearest patients are compared with all
-    scans of other patients in the same view, so that a view that tells the score alone (films
-    taken in an ICU are all "ap") earns nothing. Scans are averaged within patients, patients
-    weigh equally.
+    scans of other patients in the same view and modality, so that a view that tells the score
+    alone (films taken in an ICU are all "ap") earns nothing. Scans are averaged within patients,
+    on both sides, so that patients weigh equally.
 
     Args:
         cohort: a store with health scores.
@@ -59,29 +61,48 @@ def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0) -> Gain:
             f"{obs['patient_id'].nunique()} patients have a health score: three are needed"
         )
     near, chance = [], []
-    strata = obs["view"].astype(object).fillna("").to_numpy()
+    strata = _strata(obs)
     scores, patients = obs["health_score"].to_numpy(), obs["patient_id"].to_numpy(dtype=object)
     for patient in sorted(set(patients)):
         found, others = [], []
         for row in np.flatnonzero(patients == patient):
-            rivals = scores[(patients != patient) & (strata == strata[row])]
-            hits = cohort.similar(scan=obs["scan_id"].iloc[row], k=k)
+            rivals = (patients != patient) & (strata == strata[row])
+            hits = cohort.similar(
+                scan=obs["scan_id"].iloc[row], k=k, where=["health_score is present"]
+            )
             if len(hits):
-                found.append(np.abs(scores[row] - [health_score(hit) for hit in hits]))
-                others.append(np.abs(scores[row] - rivals).mean())
-        near.append(np.nanmean(np.concatenate(found)) if found else np.nan)
-        chance.append(np.mean(others) if others else np.nan)
+                found.append(np.mean(np.abs(scores[row] - [health_score(hit) for hit in hits])))
+                others.append(_mean_by_patient(np.abs(scores[row] - scores), patients, rivals))
+        if found:
+            near.append(np.mean(found))
+            chance.append(np.mean(others))
+    if len(near) < 3:
+        raise NotEnoughDataError(f"{len(near)} patients share a view with others: three are needed")
     gains = np.array(chance) - np.array(near)
     drawn = np.random.default_rng(seed).integers(0, len(gains), (BOOTSTRAPS, len(gains)))
-    low, high = np.nanquantile(np.nanmean(gains[drawn], axis=1), [0.025, 0.975])
+    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
     return Gain(
-        float(np.nanmean(near)),
-        float(np.nanmean(chance)),
+        float(np.mean(near)),
+        float(np.mean(chance)),
         float(low),
         float(high),
         len(gains),
         len(obs),
     )
+
+
+def _strata(obs: pd.DataFrame) -> NDArray[np.object_]:
+    """(n,) what scans are compared within: view and modality."""
+    parts = [obs[name].astype(object).fillna("") for name in ("view", "modality") if name in obs]
+    return np.array(["\0".join(map(str, row)) for row in zip(*parts, strict=True)], dtype=object)
+
+
+def _mean_by_patient(
+    values: NDArray[np.float64], patients: NDArray[np.object_], chosen: NDArray[np.bool_]
+) -> float:
+    """Mean over patients of the mean over a patient's chosen scans."""
+    _, codes = np.unique(patients[chosen].astype(str), return_inverse=True)
+    return float(np.mean(np.bincount(codes, values[chosen]) / np.bincount(codes)))
 
 
 def health_score(hit: Hit) -> float:

@@ -66,7 +66,9 @@ def store_info(path: Path) -> StoreInfo:
     obs, settings, reference = reader.obs(), reader.settings(), reader.reference()
     card = settings["encoder"]
     visits = visit_codes(obs)
-    per_patient = pd.Series(visits).groupby(obs["patient_id"].to_numpy(dtype=object)).nunique()
+    known = visits >= 0
+    owners = obs["patient_id"].to_numpy(dtype=object)[known]
+    per_patient = pd.Series(visits[known]).groupby(owners).nunique()
     return StoreInfo(
         path=str(path),
         n_scans=len(obs),
@@ -85,7 +87,7 @@ def store_info(path: Path) -> StoreInfo:
         n_bytes=store_size(path),
         columns=tuple(name for name in reader.kinds),
         card=card,
-        notes=_notes(path, reference, int(obs["patient_id"].nunique())),
+        notes=_notes(path, reference, set(obs["patient_id"])),
     )
 
 
@@ -126,10 +128,14 @@ def _reference(reference: Reference | None, reader: StoreReader, obs: pd.DataFra
     return f"{words}; drift {found.shift:.2f} of the spread, {found.n_new_patients} new patients"
 
 
-def _notes(path: Path, reference: Reference | None, n_patients: int) -> tuple[str, ...]:
+def _notes(path: Path, reference: Reference | None, patients: set[str]) -> tuple[str, ...]:
     """What a person should know about a store."""
     notes = []
-    if reference is not None and n_patients > 1.2 * len(reference.patients):
+    fitted = set(reference.patients) if reference else patients
+    if fitted - patients:
+        n_gone = len(fitted - patients)
+        notes.append(f"{n_gone} of the reference's patients are no longer here: `refit {path}`")
+    elif len(patients) > 1.2 * len(fitted):
         notes.append(f"the cohort has grown since the reference was fitted: `refit {path}`")
     if leftovers(path):
         notes.append("a writer is at work or was killed: uncommitted rows stay invisible")

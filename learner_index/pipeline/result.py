@@ -26,7 +26,8 @@ class BuildResult:
         skipped: scans left out, each with its reason.
         notes: what a person should know, such as burned-in annotation.
         generation: the store's generation.
-        n_reference_patients: patients the store's reference was fitted on.
+        n_reference_patients: patients of the store its reference was fitted on.
+        n_reference_gone: patients the reference was fitted on who are no longer in the store.
         encode_s: seconds from the first scan read to the last embedding handed on.
         is_trained: whether the encoder has learned from anything.
     """
@@ -45,6 +46,7 @@ class BuildResult:
     notes: list[Problem] = field(default_factory=list)
     generation: int = 0
     n_reference_patients: int = 0
+    n_reference_gone: int = 0
     encode_s: float = 0.0
     is_trained: bool = True
 

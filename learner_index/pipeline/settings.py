@@ -32,11 +32,11 @@ def with_manifest(settings: Mapping[str, Any], manifest: "Manifest") -> dict[str
     return {
         **settings,
         "clock": manifest.clock,
-        "score": {
-            "column": score.column if score else None,
-            "direction": score.direction if score else None,
-            "per": score.per if score else None,
-        },
+        "score": (
+            {"column": score.column, "direction": score.direction, "per": score.per}
+            if score
+            else settings.get("score", {})
+        ),
         "manifest": {
             "score_column": options.score_column,
             "score_direction": options.score_direction,

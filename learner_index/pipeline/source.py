@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from learner_index.config import EncoderOptions, Preprocessing
 from learner_index.data.intensity import parse_intensity
 from learner_index.data.manifest import Manifest
-from learner_index.data.preprocess import choose_pixel_mm, extent_mm
+from learner_index.data.preprocess import check_preprocessing, choose_pixel_mm, extent_mm
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Embedder, Scan
 from learner_index.errors import EncoderError, ScanError, SpaceMismatchError
@@ -19,6 +19,7 @@ from learner_index.pipeline.settings import preprocessing_of
 
 DEFAULT_SPEC = "imagenet"
 DEFAULT_WIDTH = 128
+DEFAULT_BATCH = 8
 SAMPLE = 16
 _PREPROCESSING = ("size", "frames", "pixel_mm", "anchor", "intensity", "plane", "slice_range")
 
@@ -46,10 +47,10 @@ class ChosenEncoder:
             preprocessing=declare_preprocessing(self.options, manifest.paths),
             width=DEFAULT_WIDTH if self.options.width is None else self.options.width or None,
             temporal_shift=self.options.temporal_shift,
-            batch_size=self.options.batch_size,
+            batch_size=self.options.batch_size or DEFAULT_BATCH,
             device=self.options.device,
             precision=self.options.precision,
-            seed=self.options.seed,
+            seed=self.options.seed or 0,
         )
         encoder.save(cache / "encoder")
         return encoder
@@ -86,6 +87,22 @@ class ChosenEncoder:
                     f"the store was built with {name} {known[name]}, not {value}: "
                     "leave the option out, or build another store"
                 )
+        self._check_network(card)
+
+    def _check_network(self, card: Mapping[str, Any]) -> None:
+        """Refuse another backbone, seed or temporal shift than the store's."""
+        spec, shift = self.options.spec, self.options.temporal_shift
+        asked = {
+            "architecture": architecture_of(spec) if spec else None,
+            "seed": self.options.seed,
+            "temporal_shift": None if shift == "auto" else shift == "on",
+        }
+        for name, value in asked.items():
+            if value is not None and card.get(name) != value:
+                raise SpaceMismatchError(
+                    f"the store was built with {name} {card.get(name)}, not {value}: "
+                    "leave the option out, or build another store"
+                )
 
     def _remake(self, card: Mapping[str, Any]) -> Embedder:
         """The encoder that was named, with everything else as in the store."""
@@ -96,7 +113,7 @@ class ChosenEncoder:
             preprocessing=preprocessing_of(card),
             width=None if card["projection"] == "none" else int(card["embedding_width"]),
             temporal_shift="on" if card["temporal_shift"] else "off",
-            batch_size=int(card["batch_size"]),
+            batch_size=self.options.batch_size or int(card["batch_size"]),
             device=self.options.device,
             precision=self.options.precision,
             seed=int(card.get("seed", 0)),
@@ -115,15 +132,22 @@ class ChosenEncoder:
             cache / "encoder",
             device=self.options.device,
             precision=self.options.precision,
-            batch_size=int(card["batch_size"]),
+            batch_size=self.options.batch_size or int(card["batch_size"]),
         )
+
+
+def architecture_of(spec: str) -> str:
+    """The timm architecture an encoder spec names, without tag and file."""
+    if spec == DEFAULT_SPEC:
+        return "tf_efficientnet_lite0"
+    return spec.removeprefix("timm:").split("@")[0].split(".")[0]
 
 
 def declare_preprocessing(options: EncoderOptions, paths: Sequence[Path]) -> Preprocessing:
     """The preprocessing of a new store: what was asked for, else what a sample of scans suggests.
 
-    Clips whose spacing is known keep their top (the probe's surface), others their middle; the
-    physical field is the one the sampled scans share.
+    Cohorts of clips keep the top of a physical crop (the probe's surface), others the middle; the
+    physical field is the one the sampled scans share in the plane that is used.
 
     Args:
         options: what was asked for.
@@ -139,13 +163,17 @@ def declare_preprocessing(options: EncoderOptions, paths: Sequence[Path]) -> Pre
     size = int(asked.get("size", base.size))
     if "pixel_mm" not in asked or "anchor" not in asked:
         sample = _sample(paths) if asked.get("pixel_mm") != 0 else []
-        extents = [extent for scan in sample if (extent := extent_mm(scan)) is not None]
+        plane = options.plane or base.plane
+        found = [extent_mm(scan, plane) for scan in sample]
+        extents = [extent for extent in found if extent is not None]
         clips = sum(scan.kind == "clip" for scan in sample)
         asked.setdefault("pixel_mm", choose_pixel_mm(extents, size))
         asked.setdefault("anchor", "top" if 2 * clips > len(sample) else base.anchor)
     if asked["pixel_mm"] == 0:
         asked["pixel_mm"] = None
-    return Preprocessing(**asked)
+    chosen = Preprocessing(**asked)
+    check_preprocessing(chosen)
+    return chosen
 
 
 def _first(n: int) -> NDArray[np.intp]:
@@ -155,9 +183,9 @@ def _first(n: int) -> NDArray[np.intp]:
 
 def _sample(paths: Sequence[Path]) -> list[Scan]:
     """First frames of scans spread evenly over the cohort; broken ones are passed over."""
-    step = max(1, len(paths) // SAMPLE)
+    rows = np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).round().astype(int)
     found = []
-    for path in paths[::step][:SAMPLE]:
+    for path in (paths[int(row)] for row in rows):
         try:
             found.append(read_scan(path, pick=_first))
         except (ScanError, OSError):

@@ -1,13 +1,15 @@
 """What a manifest says against what a store holds: which rows, columns and order must change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from learner_index.data.records import Problem
 
 ALWAYS: Mapping[str, str] = {
     "scan_id": "text",
@@ -36,17 +38,19 @@ class Difference:
         added: columns the store did not have.
         retyped: columns whose kind changes, as "name: old -> new".
         absent: stored columns the manifest no longer has; they are kept.
+        dropped: stored columns taken out because the manifest's options say so.
     """
 
     corrected: Mapping[str, int]
     added: tuple[str, ...]
     retyped: tuple[str, ...]
     absent: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether the store's columns say what the manifest says."""
-        return not (self.corrected or self.added or self.retyped)
+        return not (self.corrected or self.added or self.retyped or self.dropped)
 
 
 def wanted_kinds(
@@ -60,12 +64,32 @@ def wanted_kinds(
         has_unlisted: some stored rows are not in the manifest; a column whose kind changed then
             becomes text, so that none of their values is lost.
     """
-    fresh = {name: manifest_kinds.get(name, kind) for name, kind in ALWAYS.items()}
+    fresh = {
+        name: manifest_kinds.get(name, stored_kinds.get(name, kind))
+        for name, kind in ALWAYS.items()
+    }
     fresh |= {name: kind for name, kind in manifest_kinds.items() if name not in fresh}
     kept = {name: fresh.get(name, kind) for name, kind in stored_kinds.items()}
     if has_unlisted:
         kept = {n: kind if kind == stored_kinds[n] else "text" for n, kind in kept.items()}
     return kept | {name: kind for name, kind in fresh.items() if name not in kept}
+
+
+def without_dropped(kinds: Mapping[str, str], dropped: Collection[str]) -> dict[str, str]:
+    """Columns without those to be left out; what every store has stays, empty."""
+    return {name: kind for name, kind in kinds.items() if name in ALWAYS or name not in dropped}
+
+
+def shared_between_patients(obs: pd.DataFrame) -> list[Problem]:
+    """A note for each content that is stored under two patients or more: one is mislabeled."""
+    owners = obs[["content_hash", "patient_id"]].drop_duplicates()
+    doubled = owners["content_hash"][owners["content_hash"].duplicated()].unique()
+    notes = []
+    for content_hash in doubled:
+        ids = obs.loc[obs["content_hash"] == content_hash, "scan_id"]
+        message = "the same bytes under two patients: one is mislabeled, searches leave both out"
+        notes.append(Problem("", ", ".join(ids), message, is_error=False))
+    return notes
 
 
 def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
@@ -75,7 +99,9 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     if kind == "text":
         return _as_text(values)
     if kind == "flag":
-        return values.astype("boolean")
+        truth = {"true": True, "1": True, "false": False, "0": False}
+        flags = [truth.get(text) for text in _as_text(values).str.lower().fillna("")]
+        return pd.Series(pd.array(flags, dtype="boolean"), index=values.index)
     if isinstance(values.dtype, pd.BooleanDtype):
         values = values.astype("Float64")
     return pd.to_numeric(values, errors="coerce").astype("float64")
@@ -119,7 +145,10 @@ def _missing(n: int, kind: str) -> "pd.Series[Any]":
 
 
 def synced_rows(
-    stored: pd.DataFrame, table: pd.DataFrame, kinds: Mapping[str, str]
+    stored: pd.DataFrame,
+    table: pd.DataFrame,
+    kinds: Mapping[str, str],
+    dropped: Collection[str] = (),
 ) -> tuple[pd.DataFrame, Difference]:
     """Stored rows brought into step with the manifest.
 
@@ -127,6 +156,7 @@ def synced_rows(
         stored: the store's columns, in row order.
         table: the manifest's table.
         kinds: columns and kinds wanted.
+        dropped: columns whose values are taken out, also of rows the manifest does not list.
 
     Returns:
         The rows in the same order with the columns of `kinds`, and what differs from `stored`.
@@ -138,7 +168,7 @@ def synced_rows(
     fresh = rows_from_manifest(table, where[listed], kinds)
     columns, corrected = {}, {}
     for name, kind in kinds.items():
-        known = name in stored
+        known = name in stored and name not in dropped
         values = as_kind(stored[name], kind) if known else _missing(len(stored), kind)
         if name not in OWN and name in table:
             changed = np.flatnonzero(
@@ -150,7 +180,10 @@ def synced_rows(
                 if known:
                     corrected[name] = len(changed)
         columns[name] = values
-    return pd.DataFrame(columns), _difference(stored, table, kinds, corrected)
+    gone = tuple(n for n in dropped if n in stored and bool(stored[n].notna().any()))
+    found = _difference(stored, table, kinds, corrected)
+    kept = tuple(name for name in found.absent if name not in gone)
+    return pd.DataFrame(columns), replace(found, absent=kept, dropped=gone)
 
 
 def _places(ids: "pd.Series[str]", table_ids: "pd.Series[str]") -> NDArray[np.intp]:
@@ -200,8 +233,15 @@ def _difference(
         corrected=dict(corrected),
         added=tuple(name for name in kinds if name not in stored),
         retyped=tuple(retyped),
-        absent=tuple(str(n) for n in stored if n not in table and n not in OWN and n not in ALWAYS),
+        absent=tuple(str(name) for name in stored if _is_absent(stored, table, str(name))),
     )
+
+
+def _is_absent(stored: pd.DataFrame, table: pd.DataFrame, name: str) -> bool:
+    """Whether a stored column with values is one the manifest no longer has."""
+    if name in table or name in OWN:
+        return False
+    return name not in ALWAYS or bool(stored[name].notna().any())
 
 
 def kind_of_series(values: "pd.Series[Any]") -> str:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from learner_index.config import BuildOptions
@@ -10,6 +11,7 @@ from learner_index.pipeline.build import build
 from learner_index.pipeline.info import compact_store, store_info, verify_report
 from learner_index.store.lock import writer_lock
 from learner_index.store.reader import StoreReader
+from learner_index.store.writer import open_writer
 from tests.toy import ToySource, make_cohort, write_manifest
 
 
@@ -77,11 +79,14 @@ def test_drift_and_growth_are_told(tmp_path):
 
 
 def test_a_store_without_scans_has_no_reference(tmp_path):
-    """All scans were skipped: figures are 0 and nothing is divided by them."""
+    """A store of no rows: figures are 0 and nothing is divided by them."""
     make_cohort(tmp_path)
-    for file in (tmp_path / "scans").iterdir():
-        file.write_bytes(b"")
     store = build(tmp_path / "cohort.csv", tmp_path / "c.zarr", ToySource()).store
+    with open_writer(store) as writer:
+        present = writer.read()
+        settings = {k: v for k, v in present.settings().items() if k != "reference"}
+        nobody = np.array([], dtype=np.intp)
+        writer.rewrite(present.obs().iloc[:0], present.kinds, nobody, settings=settings)
 
     found = store_info(store)
 
