@@ -79,8 +79,9 @@ def test_what_is_handed_out_changes_no_answer(cohort):
     """`obs` is a copy and `embeddings` refuse to be written, so no question is answered wrongly."""
     before = cohort.similar(patient="p0").hits
 
-    cohort.obs["patient_id"] = "p9"
-    cohort.obs.loc[0, "health_score"] = -99.0
+    obs = cohort.obs
+    obs["patient_id"] = "p9"
+    obs.loc[0, "health_score"] = -99.0
     with pytest.raises(ValueError, match="read-only"):
         cohort.embeddings[0] = 0
 
