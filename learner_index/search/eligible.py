@@ -12,6 +12,7 @@ from learner_index.errors import QueryError
 from learner_index.search.filters import Condition, column_kinds, fulfils, parse_where
 from learner_index.search.matching import Match, parse_match, relate
 from learner_index.search.query import Query
+from learner_index.search.rank import Meeting, in_spans
 from learner_index.search.reference import balanced_mean, fingerprint
 from learner_index.search.table import SearchTable
 
@@ -49,11 +50,13 @@ class Eligible:
     """The rows that one query may find.
 
     Attributes:
-        positions: (n,) by position, True where eligible.
+        positions: (n,) by position, True where eligible; the query's own scans are not.
         n_scans: how many.
         n_patients: patients they belong to.
         counts: rows left after each step, with the step's name.
         notes: why nothing is eligible.
+        own: (m,) positions of the query's own scans that may be hits, each by its likeness to
+            another of them: a stored scan is never compared with itself.
     """
 
     positions: NDArray[np.bool_]
@@ -61,6 +64,7 @@ class Eligible:
     n_patients: int
     counts: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
+    own: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
@@ -85,7 +89,7 @@ def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
 
 
 def find_eligible(
-    table: SearchTable, query: Query, rules: Rules, spans: tuple[tuple[int, int], ...]
+    table: SearchTable, query: Query, rules: Rules, meetings: tuple[Meeting, ...]
 ) -> Eligible:
     """Apply what depends on the query: likenesses, its views, its own patient.
 
@@ -93,18 +97,21 @@ def find_eligible(
         table: what is searched.
         query: already cut to its days.
         rules: what is the same for every query.
-        spans: positions of the views and modalities it is compared with.
+        meetings: which of its vectors are compared with which rows.
 
     Raises:
         QueryError: a likeness that the query's patient does not settle.
     """
     likenesses = tuple(relate(table, match, query.rows) for match in rules.matches)
+    spans = tuple(span for meeting in meetings for span in meeting.spans)
     key = (spans, likenesses)
     if key not in rules.shared:
         rules.shared[key] = _everyone(table, rules, spans, likenesses)
     everyone = rules.shared[key]
     found = everyone
-    if query.patient_ids and not rules.options.include_self:
+    if rules.options.include_self and query.is_stored:
+        found = _without_itself(table, everyone, query, meetings)
+    elif query.patient_ids and not rules.options.include_self:
         found = _without(table, everyone, query.patient_ids)
     if found.n_scans:
         return found
@@ -141,6 +148,28 @@ def _without(table: SearchTable, everyone: Eligible, patient_ids: tuple[str, ...
         positions[own] = False
     n_scans = int(np.count_nonzero(positions))
     return Eligible(positions, n_scans, n_patients, (*everyone.counts, ("other patients", n_scans)))
+
+
+def _without_itself(
+    table: SearchTable, everyone: Eligible, query: Query, meetings: tuple[Meeting, ...]
+) -> Eligible:
+    """The eligible rows, of the query's own scans only those that meet another of them."""
+    own = table.positions[query.rows]
+    meets = np.zeros(len(own), bool)
+    for meeting in meetings:
+        is_asked = np.isin(np.arange(len(own)), meeting.vectors)
+        meets |= in_spans(own, meeting.spans) & (len(meeting.vectors) > is_asked)
+    eligible = everyone.positions[own]
+    positions = everyone.positions.copy()
+    positions[own] = False
+    n_scans = everyone.n_scans - int(np.count_nonzero(eligible & ~meets))
+    own = own[eligible & meets]
+    patient = table.positions[table.rows_of(str(query.named))]
+    is_gone = bool(np.any(everyone.positions[patient])) and not (
+        len(own) or positions[patient].any()
+    )
+    counts = (*everyone.counts, ("the query itself", n_scans))
+    return Eligible(positions, n_scans, everyone.n_patients - is_gone, counts, own=own)
 
 
 def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:

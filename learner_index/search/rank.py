@@ -82,18 +82,20 @@ def _compare(
     positions: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Per contender its best similarity and the first query vector that has it."""
-    raw = np.asarray(table.embeddings[table.layout.order[positions]], np.float32)
+    rows = table.layout.order[positions]
+    raw = np.asarray(table.embeddings[rows], np.float32)
     found = np.full((len(positions), len(query.vectors)), -np.inf)
     for meeting in meetings:
-        inside = np.flatnonzero(_in_spans(positions, meeting.spans))
+        inside = np.flatnonzero(in_spans(positions, meeting.spans))
         compared = prepared.similarities(raw[inside], query.vectors[meeting.vectors])
         found[np.ix_(inside, meeting.vectors)] = compared
+    if query.is_stored:  # a stored scan is never compared with itself
+        found[rows[:, None] == query.rows] = -np.inf
     return found.max(axis=1), found.argmax(axis=1)
 
 
-def _in_spans(
-    positions: NDArray[np.int64], spans: tuple[tuple[int, int], ...]
-) -> NDArray[np.bool_]:
+def in_spans(positions: NDArray[np.int64], spans: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
+    """(m,) True for the positions that lie in one of the ranges."""
     inside = np.zeros(len(positions), bool)
     for start, stop in spans:
         inside |= (positions >= start) & (positions < stop)

@@ -107,8 +107,7 @@ def _plan(table: SearchTable, query: Query, rules: Rules) -> _Plan:
     if options.as_of is not None:
         query = _cut_as_of(table, query, options.as_of)
     meetings = _meetings(table, query, options.any_view)
-    spans = tuple(span for meeting in meetings for span in meeting.spans)
-    eligible = find_eligible(table, query, rules, spans)
+    eligible = find_eligible(table, query, rules, meetings)
     return _Plan(query, eligible, meetings, _query_notes(table, query, options))
 
 
@@ -155,10 +154,11 @@ def _search(
     work = sum(plan.eligible.n_scans * len(plan.query.vectors) for plan in plans)
     index = choose_index(table, prepared, options.backend, work)
     tasks = [_task(table, prepared, plan, options) for plan in plans]
-    busy = [task for task, plan in zip(tasks, plans, strict=True) if plan.eligible.n_scans]
+    are_busy = [plan.eligible.n_scans > len(plan.eligible.own) for plan in plans]
+    busy = [task for task, is_busy in zip(tasks, are_busy, strict=True) if is_busy]
     found = iter(index.candidates(busy))
     nothing = Found(np.empty(0, np.int64), index.name)
-    return [next(found) if plan.eligible.n_scans else nothing for plan in plans]
+    return [next(found) if is_busy else nothing for is_busy in are_busy]
 
 
 def _task(table: SearchTable, prepared: Prepared, plan: _Plan, options: SimilarOptions) -> Task:
@@ -175,7 +175,8 @@ def _answer(
     """Everything of `Hits` but the time."""
     options = rules.options
     groups, _ = table.groups(options.level)
-    ranked = rank(table, prepared, plan.query, plan.meetings, found.positions, groups, options.k)
+    positions = np.concatenate([found.positions, plan.eligible.own])
+    ranked = rank(table, prepared, plan.query, plan.meetings, positions, groups, options.k)
     hidden = OUTCOMES if options.as_of is not None else ()
     hits = make_hits(table, prepared, plan.query, ranked, hidden)
     near, notes = _near(hits, options.max_distance)

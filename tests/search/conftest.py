@@ -85,9 +85,11 @@ def slow_search(table, query, options, eligible):
     """(scan_id, similarity) of the k best groups, by a double loop over scans and query scans."""
     obs, best = table.obs, {}
     for row in np.flatnonzero(eligible):
-        for vector, view, modality in zip(
-            query.vectors, query.views, query.modalities, strict=True
+        for vector, view, modality, scan_id in zip(
+            query.vectors, query.views, query.modalities, query.scan_ids, strict=True
         ):
+            if scan_id == obs["scan_id"][row]:
+                continue  # a stored scan is never compared with itself
             meets = options.any_view or all(
                 column not in obs
                 or same(obs[column][row], value)

@@ -181,15 +181,22 @@ def test_row_order_only_breaks_ties(lab, seed, metric):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=seeds, metric=st.sampled_from(METRICS))
-def test_including_self_puts_the_query_first(lab, seed, metric):
-    """With its own patient included, a scan finds itself before all others."""
+@given(seed=seeds, metric=st.sampled_from(METRICS), any_view=st.booleans())
+def test_including_self_never_compares_a_scan_with_itself(lab, seed, metric, any_view):
+    """With its own patient included, a scan finds the patient's other scans and never itself."""
     table = lab.table(*lab.cohort(seed, copies=0, zeros=0))
+    options = SimilarOptions(
+        k=99, level="scan", metric=metric, include_self=True, any_view=any_view
+    )
 
-    hits = similar(table, scan_query(table, "S0"), SimilarOptions(metric=metric, include_self=True))
+    of_scan = similar(table, scan_query(table, "S0"), options)
+    of_patient = similar(table, patient_query(table, table.obs["patient_id"][0]), options)
 
-    assert hits[0].scan_id == hits[0].query_scan_id == "S0"
-    assert hits[0].distance == pytest.approx(0, abs=1e-12)
+    assert "S0" not in {hit.scan_id for hit in of_scan}
+    assert all(hit.scan_id != hit.query_scan_id for hit in of_patient)
+    for hits in (of_scan, of_patient):
+        assert hits.n_eligible == len(hits)
+        assert hits.n_eligible_patients == len({hit.patient_id for hit in hits})
 
 
 @settings(max_examples=40, deadline=None)
