@@ -1,9 +1,11 @@
 """Kill a writer at each of its steps, let another finish, and compare with an undisturbed store.
 
 Run as a program, so that each kill is a fork of a process that has imported zarr and not used it
-yet: `python crash.py FOLDER EVERY [again] [renames]`. `again` kills recovery too (at a sample of
-its steps when EVERY is 10 or more), `renames` takes the way of systems that cannot swap two folders
-at once. Prints what went wrong, then the count.
+yet: `python crash.py FOLDER EVERY [again] [renames]`. EVERY is a stride over the steps, or `names`:
+each step of each change, where the steps that repeat for every array take turns over the appends.
+`again` kills recovery too (all its steps when EVERY is below 10, else a sample), `renames` takes
+the way of systems that cannot swap two folders at once (with `names`, only steps outside appends,
+which are the same there). Prints what went wrong, then the count.
 """
 
 import os
@@ -86,16 +88,15 @@ def in_fork(action, *arguments):
     return os.WIFEXITED(status)
 
 
-def kill_and_finish(path, k, is_recovery_killed):
-    """Kill at step k, kill recovery at all its steps, finish; False when there is no step k."""
+def kill_and_finish(path, k, recovery):
+    """Kill at step k, kill recovery at some of its steps (first, stride), if any, then finish."""
     if in_fork(work, path, Killer(k)):
-        return False
-    if is_recovery_killed:
-        again = 0
+        raise RuntimeError(f"there was no step {k}")
+    if recovery:
+        again, stride = recovery
         while not in_fork(recover_only, path, Killer(again, "recover")):
-            again += 1 if is_thorough else 9
+            again += stride
     in_fork(look_and_finish, path)
-    return True
 
 
 def look_and_finish(path):
@@ -112,34 +113,70 @@ def recover_only(path, step):
         pass
 
 
+def undisturbed(path):
+    """The names of the steps of an undisturbed run, and the files it leaves."""
+    path.parent.mkdir(parents=True)
+    names = path.parent.with_suffix(".txt")
+
+    def run():
+        seen = []
+        work(path, seen.append)
+        names.write_text("\n".join(seen), encoding="utf-8")
+
+    in_fork(run)
+    return names.read_text(encoding="utf-8").split("\n"), store_toy.snapshot(path.parent)
+
+
+def sample(steps, turns):
+    """Step numbers: all that are no column's, and each column's in one of `turns` appends.
+
+    Every name is there, X at each append, every change at its flush and at its commit.
+    """
+    columns = list(dict.fromkeys(name.split()[1] for name in steps if ": obs/" in name))
+    chosen, n_appends = [], 0
+    for k, name in enumerate(steps):
+        is_column = ": obs/" in name
+        if not is_column or (columns.index(name.split()[1]) + n_appends) % turns == 0:
+            chosen.append(k)
+        n_appends += name == "append: flushed"
+    return chosen
+
+
+def kill_points(steps, every):
+    """The numbers of the steps to be killed at."""
+    if every != "names":
+        return range(int(int(every) > 1), len(steps), int(every))
+    if in_two_renames:
+        return [k for k, name in enumerate(steps) if not name.startswith("append")]
+    return sample(steps, 4)
+
+
 def main(folder, every, is_recovery_killed):
     """Go through the kill points; returns how many there were and how many failed."""
-    undisturbed = folder / "undisturbed/cohort.zarr"
-    undisturbed.parent.mkdir(parents=True)
-    in_fork(work, undisturbed, lambda name: None)
-    expected = store_toy.snapshot(undisturbed.parent)
-    k, n_tried, failed = int(every > 1), 0, []
-    while True:
+    steps, expected = undisturbed(folder / "undisturbed/cohort.zarr")
+    points, failed = kill_points(steps, every), []
+    if every == "names" and is_recovery_killed:
+        points = points[::3]
+    for trial, k in enumerate(points):
         path = folder / "killed/cohort.zarr"
         path.parent.mkdir()
-        if not kill_and_finish(path, k, is_recovery_killed):
-            break
+        recovery = (0, 1) if is_thorough else (trial % 5, 5)
+        kill_and_finish(path, k, recovery if is_recovery_killed else None)
         found = store_toy.snapshot(path.parent)
         differs = {n for n in {*found, *expected} if found.get(n) != expected.get(n)}
         if differs:
-            failed.append(f"killed at step {k}: {sorted(differs)} differ")
+            failed.append(f"killed at step {k}, {steps[k]}: {sorted(differs)} differ")
         shutil.rmtree(path.parent)
-        k, n_tried = k + every, n_tried + 1
-    return n_tried, failed
+    return len(points), failed
 
 
 if __name__ == "__main__":
     os.fsync = lambda handle: None  # a kill loses nothing that was written
     in_two_renames = "renames" in sys.argv
-    is_thorough = int(sys.argv[2]) < 10
+    is_thorough = sys.argv[2].isdigit() and int(sys.argv[2]) < 10
     layout.CHUNK_BYTES, layout.COLUMN_ROWS = 3 * 4 * store_toy.WIDTH, 4
     if in_two_renames:
         recover.exchange_folders = lambda one, other: False
-    tried, wrong = main(Path(sys.argv[1]), int(sys.argv[2]), "again" in sys.argv)
+    tried, wrong = main(Path(sys.argv[1]), sys.argv[2], "again" in sys.argv)
     sys.stdout.write("\n".join([*wrong, f"{tried} kill points\n"]))
     sys.exit(bool(wrong))
