@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import learner_index
 from learner_index.commands import app
+from tests.toy import ToySource, make_cohort
 
 HEAVY = ("torch", "timm", "zarr", "faiss", "pandas", "numpy", "matplotlib", "nibabel", "pydicom")
 COMMANDS = [
@@ -53,9 +54,14 @@ def test_help_loads_nothing_heavy():
     assert loaded_after(code) == set()
 
 
-def test_a_search_does_not_load_torch():
+def test_a_search_does_not_load_torch(tmp_path):
     """Opening a store and asking for stored scans needs neither torch nor FAISS."""
-    code = "import learner_index as li; li.open_store; import learner_index.search.similar"
+    make_cohort(tmp_path, n_patients=4)
+    store = tmp_path / "cohort.zarr"
+    learner_index.build(tmp_path / "cohort.csv", store, ToySource())
+    code = f"""import learner_index as li
+hits = li.open_store({str(store)!r}).similar(patient="p0", k=2)
+assert len(hits) == 2, hits"""
 
     assert loaded_after(code) & {"torch", "timm", "faiss"} == set()
 
