@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - a random folder is made inside
+MEMORY = Path("/dev/shm")
 IS_EXHAUSTIVE = os.environ.get("LEARNER_INDEX_EXHAUSTIVE") == "1"
 
 
