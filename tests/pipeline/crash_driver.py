@@ -1,7 +1,8 @@
 """Kill builds of a toy cohort and finish them; run by test_crash.py in its own interpreter.
 
 Forks one child a trial, before any thread is started, so that a trial costs no import.
-Usage: crash_driver.py FOLDER steps|moments FIRST STRIDE   (prints one line a trial)
+Usage: crash_driver.py FOLDER names | steps STRIDE | moments COUNT   (prints one line a trial)
+`names` kills at each distinctly named step once, `steps` at every STRIDE-th.
 """
 
 import os
@@ -19,12 +20,12 @@ from learner_index.config import BuildOptions
 from learner_index.pipeline.build import build
 from tests.toy import ToySource, make_cohort, write_manifest, write_scan
 
-SMALL = BuildOptions(commit_bytes=40, workers=2)
+SMALL = BuildOptions(commit_bytes=48, workers=2)
 
 
 def prepare(folder: Path) -> None:
     """A cohort in three states: built, then changed so that appends and swaps are both needed."""
-    rows = make_cohort(folder, n_patients=5, n_days=2)
+    rows = make_cohort(folder, n_patients=4, n_days=2)
     write_manifest(folder / "cohort.csv", rows[:4])
     build(folder / "cohort.csv", folder / "first.zarr", ToySource(), options=SMALL)
     write_scan(folder / "scans" / "p0d1.npy", (0.9, 0.8, 0.7, 0.6))
@@ -135,28 +136,57 @@ def tell(
     sys.stdout.flush()
 
 
+def step_names(folder: Path, parity: int) -> list[str]:
+    """The names of all steps of an undisturbed build, in order."""
+    store, names = start(folder, parity), folder / "names.txt"
+
+    def work() -> None:
+        seen: list[str] = []
+        build(folder / "cohort.csv", store, ToySource(), options=SMALL, step=seen.append)
+        names.write_text("\n".join(seen), encoding="utf-8")
+
+    assert os.waitpid(in_child(work), 0)[1] == 0
+    return names.read_text(encoding="utf-8").split("\n")
+
+
+def one_of_each_name(folder: Path) -> list[tuple[int, int]]:
+    """(parity, step number from 1) of each distinct name once, in turn at its first to last."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for parity in (0, 1):
+        for k, name in enumerate(step_names(folder, parity), start=1):
+            places.setdefault(name, []).append((parity, k))
+    return [found[i % len(found)] for i, found in enumerate(places.values())]
+
+
+def every_nth(folder: Path, stride: int) -> list[tuple[int, int]]:
+    """(parity, step number from 1) of every n-th step of both builds."""
+    return [
+        (parity, k)
+        for parity in (0, 1)
+        for k in range(1, len(step_names(folder, parity)) + 1, stride)
+    ]
+
+
 def main() -> None:
     """Run trials and print `NUMBER DIED WHERE VERDICT` for each."""
-    folder, kind, first, stride = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
+    folder, kind = Path(sys.argv[1]), sys.argv[2]
     # Prepare in a child too: this process must not start threads before it forks.
     assert os.waitpid(in_child(lambda: prepare(folder)), 0)[1] == 0
     wanted = {parity: reference_bytes(folder, parity) for parity in (0, 1)}
-    if kind == "steps":
-        for parity in (0, 1):
-            k = first
-            while True:
-                store = start(folder, parity)
-                died, where = kill_at_step(folder, store, k)
-                if not died:
-                    break
-                tell(2 * k + parity, died, where.replace(" ", "_"), folder, store, wanted[parity])
-                k += stride
+    if kind != "moments":
+        chosen = (
+            one_of_each_name(folder) if kind == "names" else every_nth(folder, int(sys.argv[3]))
+        )
+        for parity, k in chosen:
+            store = start(folder, parity)
+            died, where = kill_at_step(folder, store, k)
+            tell(2 * k + parity, died, where.replace(" ", "_"), folder, store, wanted[parity])
         return
-    rng = random.Random(first)
+    rng = random.Random(0)
     begun = time.monotonic()
     reference_bytes(folder, 1)
     whole_s = time.monotonic() - begun
-    for number in range(stride):
+    for number in range(int(sys.argv[3])):
         store = start(folder, number)
         died = kill_after(folder, store, rng.uniform(0.0, whole_s))
         tell(number, died, "-", folder, store, wanted[number % 2])
