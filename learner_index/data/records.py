@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -80,7 +80,7 @@ class Embedder(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Number of scans in the one batch shape that is ever computed."""
+        """Most scans a call takes; on a GPU also the one padded shape that is computed."""
 
     def embed(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """(b, f, h, w) frames in 0..1, b at most batch_size -> (b, e) embeddings."""
@@ -174,9 +174,8 @@ class Hits(Sequence[Hit]):
 
     def to_dict(self) -> dict[str, Any]:
         """The whole answer as JSON-ready values; a hit's columns stand beside its own fields."""
-        answer = asdict(self)
-        answer["hits"] = [_flat(hit) for hit in self.hits]
-        return answer
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**fields, "query": dict(self.query), "hits": [_flat(hit) for hit in self.hits]}
 
     def to_json(self) -> str:
         """The whole answer as a JSON text, missing values as null."""
