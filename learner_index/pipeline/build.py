@@ -43,7 +43,7 @@ from learner_index.pipeline.sync import (
 from learner_index.search.filters import column_kinds, fulfils, parse_where
 from learner_index.search.reference import fit_reference
 from learner_index.search.table import SearchTable
-from learner_index.store.paths import Step, no_step
+from learner_index.store.paths import Step, cache_folder, no_step
 from learner_index.store.writer import StoreWriter, open_writer
 
 Progress = Callable[[int, int], None]
@@ -100,14 +100,19 @@ def build(
         NotEnoughDataError: nothing is left to build from.
         StoreError: the store is locked, damaged, or the file system refuses.
     """
-    if not Path(manifest_path).is_file():
-        read_manifest(manifest_path)  # says what is there instead, before anything is made
+    changes = manifest_changes or {}
+    early = None
+    if not (store.exists() or cache_folder(store).exists()):
+        # A hopeless manifest leaves no lock and no folder behind.
+        early = read_manifest(manifest_path, replace(manifest_options_of({}), **changes))
+        require_valid(early)
     with open_writer(store, step=step) as writer:
         present = Present(writer)
-        known = present.settings if present.exists else {}
-        read_as = replace(manifest_options_of(known), **(manifest_changes or {}))
-        manifest = read_manifest(manifest_path, read_as)
-        require_valid(manifest)
+        if early is None or present.exists:
+            known = present.settings if present.exists else {}
+            early = read_manifest(manifest_path, replace(manifest_options_of(known), **changes))
+            require_valid(early)
+        manifest = early
         hashes = HashCache.load(writer.cache / "hashes.json")
         result, chosen = BuildResult(store), options or BuildOptions()
         work = _Build(manifest, writer, present, encoder, chosen, hashes, result)

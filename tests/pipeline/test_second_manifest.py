@@ -223,12 +223,17 @@ def test_notes_of_the_manifest_reach_the_result(tmp_path):
     assert any("P0" in note.message for note in run(tmp_path).notes)
 
 
-def test_an_absent_manifest_leaves_nothing_behind(tmp_path):
-    """No lock, no cache, no folder."""
-    with pytest.raises(ManifestError, match=r"cohort\.csv"):
-        run(tmp_path)
+@pytest.mark.parametrize("content", [None, "", "scan_id,patient_id,path\na,p,x\na,p,y\n"])
+def test_a_hopeless_manifest_leaves_nothing_behind(tmp_path, content):
+    """Absent, empty or with errors: no lock, no cache, no folder is made for it."""
+    folder = tmp_path / "new"
+    if content is not None:
+        (tmp_path / "cohort.csv").write_text(content, encoding="utf-8")
 
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ManifestError, match=r"cohort\.csv"):
+        build(tmp_path / "cohort.csv", folder / "c.zarr", ToySource())
+
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
