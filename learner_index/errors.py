@@ -17,6 +17,12 @@ LearnerIndexError
 │   ├── StoreChangedError                 swapped for another generation while being read
 │   └── StoreWriteError (OSError)         disk full, read-only folder and the like
 ├── QueryError (ValueError)               a search that cannot be answered as asked
+├── SettingsError (ValueError)            a setting is unknown, of the wrong type or out of range
+├── SplitError (ValueError)               a patient would be in two roles
+├── RunError                              a pretraining run cannot be used or cannot go on
+│   ├── RunFormatError (ValueError)       no run, of another version, or of other settings
+│   ├── RunWriteError (OSError)           disk full, read-only folder and the like
+│   └── DivergedError (ArithmeticError)   the loss is no longer a finite number
 └── NotEnoughDataError (ValueError)       a statistic would rest on too little
 """
 
@@ -87,6 +93,30 @@ class StoreWriteError(StoreError, OSError):
 
 class QueryError(LearnerIndexError, ValueError):
     """A query names something unknown, or asks what these data cannot answer."""
+
+
+class SettingsError(LearnerIndexError, ValueError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class SplitError(LearnerIndexError, ValueError):
+    """A patient would be trained on and held out at once."""
+
+
+class RunError(LearnerIndexError):
+    """A pretraining run cannot be used, or cannot go on."""
+
+
+class RunFormatError(RunError, ValueError):
+    """The folder is no run, or one of another version or with other settings."""
+
+
+class RunWriteError(RunError, OSError):
+    """The file system refused a write; the last checkpoint is intact."""
+
+
+class DivergedError(RunError, ArithmeticError):
+    """The loss or a gradient is no longer finite; the last good checkpoint is kept."""
 
 
 class NotEnoughDataError(LearnerIndexError, ValueError):
