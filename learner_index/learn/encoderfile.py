@@ -5,13 +5,13 @@ in the old card does not fit the new weights and the folder is refused.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from learner_index.data.replace import replace_file
 from learner_index.errors import EncoderError, SpaceMismatchError
 from learner_index.learn.card import FORMAT, space_fingerprint, weights_fingerprint
 
@@ -30,23 +30,11 @@ def write_encoder(folder: Path, state: Mapping[str, Tensor], card: Mapping[str, 
     text = json.dumps(card, indent=2, allow_nan=False, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / WEIGHTS_NAME, save({key: t.contiguous() for key, t in state.items()}))
-        _replace(folder / CARD_NAME, text.encode())
+        content = save({key: tensor.contiguous() for key, tensor in state.items()})
+        replace_file(folder / WEIGHTS_NAME, [content])
+        replace_file(folder / CARD_NAME, [text.encode()])
     except OSError as problem:
         raise EncoderError(f"cannot write the encoder to {str(folder)!r}: {problem}") from problem
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place whole, or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def read_encoder(folder: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:

@@ -14,8 +14,9 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.data.replace import replace_file
 from learner_index.errors import StoreDamagedError
-from learner_index.store.paths import partial_name, replace_file
+from learner_index.store.paths import partial_name
 
 READERS = min(4, os.cpu_count() or 1)
 WRITERS = 4  # they wait for the disk, not for a core

@@ -11,7 +11,8 @@ import zarr
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from learner_index.store.paths import partial_name, remove_tree, replace_file
+from learner_index.data.replace import replace_file
+from learner_index.store.paths import partial_name, remove_tree
 
 
 class DurableStore(LocalStore):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from learner_index.data.replace import replace_file
 from learner_index.errors import StoreError, StoreWriteError
 
 SUFFIX = ".zarr"
@@ -84,27 +85,6 @@ def sync_paths(paths: Iterable[Path]) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def replace_file(target: Path, parts: Iterable[bytes | memoryview], temporary: Path) -> None:
-    """Give a file new content: all of it on the disk before the name points to it.
-
-    Args:
-        target: file to replace or make; its folder is made too.
-        parts: the bytes, piece by piece.
-        temporary: name to write under, on the same file system.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def partial_name(target: Path) -> Path:
