@@ -32,6 +32,8 @@ OWNERS = {
     "matplotlib": "analysis/plots",
     "plotly": "analysis/plots",
     "sklearn": "analysis",
+    "scipy": "analysis",
+    "pydantic": "pipeline",
     "typer": "commands",
     "rich": "commands",
     "nibabel": "data",
