@@ -1,0 +1,72 @@
+"""`learner-index objectives`: what an encoder can be trained for, and where each comes from."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import labelled, print_json, text_table
+
+
+def objectives(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show this one's formula and settings.")
+    ] = None,
+    json: shared.Json = False,
+) -> None:
+    """List what an encoder can be trained for: formula, source and settings of each.
+
+    Example: learner-index objectives learner_weighted
+    """
+    from learner_index.pipeline.objectives import list_objectives
+
+    cards = list_objectives(name)
+    if json:
+        print_json(cards if name is None else cards[0])
+    elif name is None:
+        typer.echo(_table(cards))
+    else:
+        typer.echo(_card(cards[0]))
+
+
+def _table(cards: list[dict[str, Any]]) -> str:
+    """One line an objective."""
+    rows = [(_marked(card), card["kind"], card["status"], card["title"]) for card in cards]
+    return text_table(["objective", "kind", "status", "aim"], rows)
+
+
+def _marked(card: Mapping[str, Any]) -> str:
+    """An objective's name, and whether it is the one taken when nobody says."""
+    return f"{card['name']} (default)" if card["is_default"] else str(card["name"])
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    """All that is known of an objective, as labelled lines."""
+    formula = card["formula"].splitlines()
+    settings = [_setting(card, name) for name in card["settings"]] or ["none"]
+    return labelled(
+        [
+            ("objective", _marked(card)),
+            ("aim", card["title"]),
+            ("kind", card["kind"]),
+            ("status", card["status"]),
+            *_block("formula", formula),
+            ("source", card["citation"]),
+            ("note", card["note"]),
+            *_block("settings", settings),
+        ]
+    )
+
+
+def _block(label: str, lines: list[str]) -> list[tuple[str, str]]:
+    """A label beside the first of several lines."""
+    return [(label if n == 0 else "", line) for n, line in enumerate(lines)]
+
+
+def _setting(card: Mapping[str, Any], name: str) -> str:
+    """A setting with its default and, if it is a word, the others there are."""
+    default = card["settings"][name]
+    shown = f"{default:g}" if isinstance(default, float) else default
+    others = [word for word in card["choices"].get(name, ()) if word != default]
+    return f"{name} = {shown}" + (f"  (or {', '.join(others)})" if others else "")
