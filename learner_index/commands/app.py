@@ -6,7 +6,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from learner_index.commands import build, cohort, demo, maintain, manifest, similar, simulate
+from learner_index.commands import (
+    build,
+    cohort,
+    demo,
+    maintain,
+    manifest,
+    objectives,
+    pretrain,
+    similar,
+    simulate,
+)
 from learner_index.errors import LearnerIndexError
 
 BUG = "LEARNER_INDEX_DEBUG"
@@ -25,6 +35,10 @@ app.command("demo", short_help="Show everything once, on simulated scans.")(demo
 app.add_typer(simulate.app, name="simulate")
 app.command("manifest")(manifest.manifest)
 app.command("check", short_help="Show a manifest's figures and all its problems.")(manifest.check)
+app.command("objectives", short_help="List what an encoder can be trained for.")(
+    objectives.objectives
+)
+app.command("pretrain", short_help="Train an encoder on coarse health scores.")(pretrain.pretrain)
 app.command("build", short_help="Embed scans into a store; again: only new ones.")(build.build)
 app.command("info", short_help="Show what a store holds and its encoder.")(cohort.info)
 app.command("similar", short_help="Find the patients who look like this one.")(similar.similar)

@@ -77,6 +77,47 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
+def training_bar() -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
+    """Two callbacks for a run's bar: scans read of all, and each training step with its figures."""
+    if not sys.stderr.isatty():
+        yield (lambda done, total: None), (lambda event: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("reading scans", total=None, figures="")
+
+    def read(done: int, total: int) -> None:
+        bar.update(task, description="reading scans", completed=done, total=total, figures="")
+
+    def trained(event: Any) -> None:
+        shown = [f"loss {event.loss:.3f}"]
+        shown += [
+            f"{name.removeprefix('val_')} {value:.2f}"
+            for name, value in event.figures.items()
+            if name.startswith("val_")
+        ]
+        bar.update(
+            task,
+            description=f"epoch {event.epoch}/{event.n_epochs}",
+            completed=event.step,
+            total=event.n_steps,
+            figures="  ".join(shown),
+        )
+
+    with bar:
+        yield read, trained
+
+
+@contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for work that takes over two seconds; silent when nobody watches."""
     if not sys.stderr.isatty():

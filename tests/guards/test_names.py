@@ -16,6 +16,8 @@ COMMANDS = [
     ["simulate", "lus"],
     ["manifest"],
     ["check"],
+    ["objectives"],
+    ["pretrain"],
     ["build"],
     ["info"],
     ["similar"],
