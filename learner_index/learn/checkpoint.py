@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from learner_index.data.replace import replace_file
@@ -27,7 +28,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[s
     from safetensors.torch import save
 
     text = json.dumps({"version": VERSION, **state}, allow_nan=True)
-    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    own = {name: _own(tensor) for name, tensor in tensors.items()}
     try:
         replace_file(path, [save(own, metadata={"state": text})])
     except OSError as problem:
@@ -42,18 +43,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state that were written to a file.
 
     Raises:
-        RunFormatError: it is damaged, or of another version.
+        RunFormatError: it is damaged or gone, or of another version.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
+            state = dict(json.loads((file.metadata() or {})["state"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as problem:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as problem:
         raise RunFormatError(
             f"{path.name} of run {str(path.parent)!r} cannot be read: "
-            "it is damaged; start the run anew in another folder"
+            "it is damaged or gone; start the run anew in another folder"
         ) from problem
     if state.pop("version", None) != VERSION:
         raise RunFormatError(
@@ -61,3 +62,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "go on with that version, or start the run anew"
         )
     return tensors, state
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy that shares its memory with no other tensor, as safetensors asks for."""
+    return torch.clone(tensor.detach().cpu(), memory_format=torch.contiguous_format)

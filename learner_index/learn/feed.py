@@ -4,7 +4,7 @@ Which scans make a batch is the job of `batches`, what is done to them that of `
 draw depends on seed, epoch and step alone, so that a resumed run sees the same pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ class Feed:
 
     def epoch(
         self, batches: Sequence[NDArray[np.intp]], epoch: int, first_step: int = 0
-    ) -> Iterator[tuple[int, NDArray[np.intp], list[Group]]]:
+    ) -> Generator[tuple[int, NDArray[np.intp], list[Group]], None, None]:
         """Step, rows and augmented scans of each batch from a step on, in order.
 
         Args:

@@ -1,6 +1,7 @@
 """From settings and examples to a frozen encoder: builds the network, trains it, finishes it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def fit_encoder(lesson: Lesson) -> Trained:
     network = build_network(backbone, origin)
     examples = lesson.examples
     trainer = Trainer(
-        network,
+        deepcopy(network),  # what is trained may be changed to suit device and processes
         (origin.mean, origin.std),
         examples=examples,
         batches=PatientBatches(
@@ -148,7 +149,6 @@ def _finished(
     kept: dict[str, torch.Tensor],
 ) -> Trained:
     """The encoder with the weights that are kept."""
-    network.cpu()
     if kept:  # in the first process
         network.load_state_dict(kept)
     in_target_units(network, *lesson.target_scale)

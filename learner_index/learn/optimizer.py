@@ -68,15 +68,15 @@ class Optimizer:
 
         Args:
             loss: () to be lowered.
-            check: called with the norm before weights change; may raise. Not called with scaled
-                losses, whose overflows are skipped.
+            check: called with the norm before weights change; may raise. With scaled losses it is
+                called only once their scale is no longer to blame: overflows are skipped.
         """
         self._schedule.step_update(self._n_done + 1)
         self._adam.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.unscale_(self._adam)
         norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
-        if not self._scaler.is_enabled():
+        if not self._scaler.is_enabled() or self._scaler.get_scale() < 1:
             check(norm)
         self._scaler.step(self._adam)
         self._scaler.update()
@@ -86,7 +86,7 @@ class Optimizer:
         return norm
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, averages, moments and counters by name."""
+        """Weights, averages, moments and counters by name; the next step changes them."""
         found = {f"network.{name}": t for name, t in self._network.state_dict().items()}
         if self._average is not None:
             average = self._average.module.state_dict()

@@ -4,12 +4,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from learner_index.errors import SettingsError
+
+LONGEST_WAIT = timedelta(days=1)  # the first process validates while the others wait
+_NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,20 @@ class Processes:
 
         if device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-            return DistributedDataParallel(network, device_ids=[device.index])
-        return DistributedDataParallel(network)
+        devices = [device.index] if device.type == "cuda" else None
+        wrapped = DistributedDataParallel(network, device_ids=devices)
+        # Buffers stay as they are: those of synchronized batch norms are equal, and copying others
+        # at each call would hang processes whose scans come in different numbers of lengths.
+        wrapped.broadcast_buffers = False
+        return wrapped
+
+    def united(self, own: set[int]) -> set[int]:
+        """What is in the set of any process."""
+        if self.world == 1:
+            return own
+        found: list[Any] = [None] * self.world
+        distributed.all_gather_object(found, own)
+        return own.union(*found)
 
     def shared(self, value: Any) -> Any:
         """What the first process has, in all processes."""
@@ -78,19 +94,36 @@ def joined(environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     Raises:
         SettingsError: the environment is not torchrun's.
     """
-    known = os.environ if environment is None else environment
-    if int(known.get("WORLD_SIZE", "1")) == 1:
-        yield Processes()
+    place = _place(os.environ if environment is None else environment)
+    if place.world == 1:
+        yield place
         return
-    try:
-        place = Processes(*(int(known[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    except (KeyError, ValueError) as problem:
-        raise SettingsError(
-            f"WORLD_SIZE is set, but not what torchrun sets with it ({problem}): "
-            "start several processes with torchrun"
-        ) from problem
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(place.local % torch.cuda.device_count())
+    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield place
     finally:
         distributed.destroy_process_group()
+
+
+def _place(environment: Mapping[str, str]) -> Processes:
+    """This process among all, as torchrun numbers them.
+
+    Raises:
+        SettingsError: a number is missing or makes no sense.
+    """
+    if environment.get("WORLD_SIZE", "1") == "1":
+        return Processes()
+    found = {name: environment.get(name, "") for name in (*_NUMBERS, "MASTER_ADDR")}
+    if all(found[name].isdecimal() for name in _NUMBERS) and found["MASTER_ADDR"]:
+        place = Processes(*(int(found[name]) for name in _NUMBERS[:3]))
+        if place.rank < place.world and place.local < place.world:
+            return place
+    shown = ", ".join(f"{name} is {value or 'missing'}" for name, value in found.items())
+    raise SettingsError(
+        f"these are not the settings of one process of several ({shown}): "
+        "start them with torchrun, or unset WORLD_SIZE"
+    )

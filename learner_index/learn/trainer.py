@@ -8,6 +8,7 @@ and the figures of validation are the caller's.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,7 @@ class Trainer:
         noted: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
     ) -> None:
         self._processes = processes or Processes()
+        network.head.requires_grad_(loss.regression is not None)  # or processes wait for it
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean, self._std = normalization
         self._examples, self._batches, self._feed = examples, batches, feed
@@ -203,25 +205,27 @@ class Trainer:
         own = [self._batches.shard(rows, place.rank, place.world) for rows in whole]
         self._model.train()
         saved_s = time.monotonic()
-        for step, _, groups in self._feed.epoch(own, at.epoch, at.step):
-            figures = self._step(step, whole[step], groups)
-            for name, value in figures.items():
-                at.sums[name] = at.sums.get(name, 0.0) + value
-            at.step = step + 1
-            last = at.history[-1] if at.history else {}
-            n_epochs, n_steps = self._options.epochs, self._batches.n_steps
-            event = Watched(at.epoch + 1, at.step, n_steps, n_epochs, figures["loss"], last)
-            self._watch(event)
-            if time.monotonic() - saved_s > CHECKPOINT_S and at.step < len(whole):
-                self._save()
-                saved_s = time.monotonic()
+        with closing(self._feed.epoch(own, at.epoch, at.step)) as steps:
+            for step, _, groups in steps:
+                self._note_step(step, self._step(step, whole[step], groups))
+                if time.monotonic() - saved_s > CHECKPOINT_S and at.step < len(whole):
+                    self._save()
+                    saved_s = time.monotonic()
+
+    def _note_step(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add a step's figures to those of the epoch, and show them."""
+        at = self.progress
+        for name, value in figures.items():
+            at.sums[name] = at.sums.get(name, 0.0) + value
+        at.step = step + 1
+        last = at.history[-1] if at.history else {}
+        n_epochs, n_steps = self._options.epochs, self._batches.n_steps
+        event = Watched(at.epoch + 1, at.step, n_steps, n_epochs, figures["loss"], last)
+        self._watch(event)
 
     def _step(self, step: int, rows: NDArray[np.intp], groups: list[Group]) -> dict[str, float]:
         """One batch forward, backward and a step down; what is to be logged of it."""
-        seed = np.random.SeedSequence(
-            self._options.seed, spawn_key=(1, self.progress.epoch, step, self._processes.rank)
-        )
-        torch.manual_seed(int(seed.generate_state(1, np.uint32)[0]))  # of dropout, if any
+        self._seed_dropout(step)
         try:
             losses = self._losses(rows, groups)
             self._require_finite(losses.total, "loss", step, rows)
@@ -245,6 +249,14 @@ class Trainer:
             "pairs_informative": float(pairs.n_informative),
         }
 
+    def _seed_dropout(self, step: int) -> None:
+        """Let what the network draws, if anything, depend on seed, epoch, step and process."""
+        key = (1, self.progress.epoch, step, self._processes.rank)
+        seed = np.random.SeedSequence(self._options.seed, spawn_key=key)
+        on_gpu = self._device.type == "cuda"
+        sources = torch.cuda.default_generators if on_gpu else [torch.default_generator]
+        sources[self._device.index or 0].manual_seed(int(seed.generate_state(1, np.uint32)[0]))
+
     def _losses(self, rows: NDArray[np.intp], groups: list[Group]) -> Losses:
         """The loss of a whole batch, of which this process computes its own rows."""
         output = self._output(groups)
@@ -264,12 +276,26 @@ class Trainer:
 
     def _output(self, groups: list[Group]) -> Output:
         """Embeddings and predicted scores of a batch, in its order."""
+        groups = sorted(groups + self._missing(groups), key=lambda group: group.frames.shape[1])
         found = [self._forward(self._model, group.frames) for group in groups]
         if len(groups) == 1:
             return found[0]
         order = torch.argsort(torch.cat([group.places for group in groups])).to(self._device)
         embedding = torch.cat([output.embedding for output in found])
         return Output(embedding[order], torch.cat([output.score for output in found])[order])
+
+    def _missing(self, groups: list[Group]) -> list[Group]:
+        """No scans, in each number of frames that only other processes have.
+
+        On GPUs batch norms wait for one another, so each process must pass them equally often.
+        """
+        if self._device.type == "cpu":
+            return []
+        shape = groups[0].frames.shape[2:]
+        known = {group.frames.shape[1] for group in groups}
+        lengths = self._processes.united(known) - known
+        nobody = torch.empty(0, dtype=torch.int64)
+        return [Group(nobody, torch.empty(0, length, *shape)) for length in lengths]
 
     def _forward(self, model: torch.nn.Module, frames: Tensor) -> Output:
         """What the network says of (g, f, 1, h, w) grey values, in float32."""
@@ -319,7 +345,8 @@ class Trainer:
         if self._validation is None:
             return {}
         embedding, prediction = self.predict(self._validation.rows)
-        return dict(self._validation.measure(embedding, prediction))
+        figures = self._validation.measure(embedding, prediction)
+        return {name: float(value) for name, value in figures.items()}
 
     def predict(
         self, rows: NDArray[np.intp], network: torch.nn.Module | None = None
