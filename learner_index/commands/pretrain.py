@@ -1,6 +1,8 @@
 """`learner-index pretrain`: coarse health scores between patients in, an encoder out."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,11 +109,16 @@ def pretrain(
         typer.Option(
             "--set",
             metavar="SECTION.NAME=VALUE",
-            help="Any other setting, as in the TOML file; repeat for more.",
+            help="Any other setting, as in the TOML file; none leaves it open; repeat for more.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run from its last checkpoint and with its own settings; where "
+            "there is no run yet, start one.",
+        ),
     ] = False,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
@@ -145,15 +152,15 @@ def pretrain(
         typed["score.classes"] = tuple(name.strip() for name in score_classes.split(","))
     if seed is not None:
         typed |= {"training.seed": seed, "split.seed": seed}
-    chosen = _options(config, typed, setting or [], resume=resume)
+    folder = output or Path("runs") / shared.default_store(manifest).stem
     changes = shared.manifest_changes(
         score_column, score_direction, score_per, clock, keep_column, drop_column, allow_outside
     )
-    with training_bar() as (progress, watch):
+    with _resumable(), training_bar() as (progress, watch):
         result = run(
             manifest,
-            output or Path("runs") / shared.default_store(manifest).stem,
-            chosen,
+            folder,
+            _options(config, typed, setting or [], folder if resume else None),
             manifest_changes=changes,
             resume=resume,
             workers=workers or os.cpu_count() or 1,
@@ -161,15 +168,27 @@ def pretrain(
         )
     if result.is_first:
         print_json(dict(result.run)) if json else _print(result)
+        _say(result, manifest)
     if result.skipped:
         raise typer.Exit(3)
 
 
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C tells how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped: with --resume the run goes on from its last checkpoint", err=True)
+        raise
+
+
 def _options(
-    config: Path | None, typed: Mapping[str, Any], settings: list[str], *, resume: bool
-) -> "PretrainOptions | None":
-    """The settings of a run; None when nothing was typed and a run goes on with its own."""
+    config: Path | None, typed: Mapping[str, Any], settings: list[str], known: Path | None
+) -> "PretrainOptions":
+    """The settings of a run; those of a run that goes on, in a known folder, need no repeating."""
     from learner_index.pipeline.configfile import read_pretrain_options, toml_value
+    from learner_index.pipeline.runfolder import known_run
 
     changes = {name: value for name, value in typed.items() if value is not None}
     for text in settings:
@@ -177,9 +196,8 @@ def _options(
         if not equals:
             raise typer.BadParameter(f"{text!r} is not SECTION.NAME=VALUE", param_hint="--set")
         changes[name.strip()] = toml_value(value.strip())
-    if resume and config is None and not changes:
-        return None
-    return read_pretrain_options(config, changes)
+    base = known_run(known, resume=True).get("options") if known else None
+    return read_pretrain_options(config, changes, base=base)
 
 
 def _print(result: "PretrainResult") -> None:
@@ -194,18 +212,27 @@ def _print(result: "PretrainResult") -> None:
         "rho: Spearman of embedding distance and size of score change within patients; "
         "interval by patient"
     )
-    if not any(row[-1] == "unseen" for row in rows):
+    if not any(one.run["patients"]["unseen"] for one in runs):
         typer.echo(
             "no patient was left unseen, so the figure flatters: --folds or --test-share shows "
             "an honest one"
         )
-    for note in dict.fromkeys(result.notes):
+    elif not any(one.run["figures"]["unseen"] for one in runs):
+        typer.echo("fewer than 3 unseen patients have two scored visits, so nothing honest to show")
+
+
+def _say(result: "PretrainResult", manifest: Path) -> None:
+    """Notes, what was left out, and what to do next."""
+    for note in result.notes:
         typer.echo(f"noticed {note}", err=True)
     for line in result.skipped[:SHOWN]:
         typer.echo(f"skipped {line}", err=True)
     if len(result.skipped) > SHOWN:
-        typer.echo(f"skipped {len(result.skipped) - SHOWN:,} more", err=True)
-    typer.echo(f"next: learner-index build MANIFEST --encoder {runs[0].folder}", err=True)
+        more = len(result.skipped) - SHOWN
+        typer.echo(f"skipped {more:,} more: run.json lists all", err=True)
+    first = (result.folds or (result,))[0].folder
+    words = shlex.join(["learner-index", "build", str(manifest), "--encoder", str(first)])
+    typer.echo(f"next: {words}", err=True)
 
 
 def _names(run: Mapping[str, Any]) -> str:

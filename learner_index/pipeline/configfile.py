@@ -2,7 +2,9 @@
 
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, fields
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +18,41 @@ SECTIONS = tuple(field.name for field in fields(PretrainOptions))
 
 
 def read_pretrain_options(
-    path: Path | None = None, changes: Mapping[str, Any] | None = None
+    path: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    base: Mapping[str, Any] | None = None,
 ) -> PretrainOptions:
-    """Settings of a run: the file's, with some changed, and defaults for the rest.
+    """Settings of a run: what was typed, else the file's, else the base's, else the defaults.
 
     Args:
         path: a TOML file whose sections are the fields of `PretrainOptions`.
-        changes: "section.name" -> value; these win over the file.
+        changes: "section.name" -> value; "objective.settings.name" for an objective's own.
+        base: section -> name -> value, such as the settings of a run that goes on.
 
     Raises:
         SettingsError: the file cannot be read, or a setting is unknown or of the wrong type.
     """
-    where = "the settings" if path is None else path.name
-    found = {} if path is None else _read(path)
+    found = deepcopy(dict(base or {}))
+    if path is not None:
+        read = _read(path)
+        options_from(read, path.name)
+        for section, values in read.items():
+            found.setdefault(section, {}).update(values)
     for name, value in (changes or {}).items():
-        section, _, rest = name.partition(".")
-        if not rest or not isinstance(found.setdefault(section, {}), dict):
-            raise SettingsError(f"setting {name!r}: give it as section.name=value")
-        names = rest.split(".")
-        target = found[section]
-        for part in names[:-1]:
-            target = target.setdefault(part, {})
-        target[names[-1]] = value
-    return options_from(found, where)
+        _put(found, name, value)
+    return options_from(found, "the settings")
+
+
+def _put(found: dict[str, Any], name: str, value: Any) -> None:
+    """Sets one setting by its dotted name."""
+    *sections, last = name.split(".")
+    target: Any = found
+    for part in sections:
+        target = target.setdefault(part, {}) if isinstance(target, dict) else None
+    if not sections or not last or not isinstance(target, dict):
+        raise SettingsError(f"setting {name!r}: give it as section.name=value")
+    target[last] = value
 
 
 def options_from(found: Mapping[str, Any], where: str) -> PretrainOptions:
@@ -63,23 +77,38 @@ def options_from(found: Mapping[str, Any], where: str) -> PretrainOptions:
                 hint = close_names(name, defaults[section])
                 known = ", ".join(defaults[section])
                 raise SettingsError(f"{where}: [{section}] has no {name!r}{hint}; it has {known}")
+    _refuse_flags(found, defaults, where)
     try:
         return TypeAdapter(PretrainOptions).validate_python(found)
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        text = str(first["msg"]).removeprefix("Input should be ")
-        raise SettingsError(
-            f"{where}: {place} is {first['input']!r}, and should be {text}"
-        ) from None
+        text = str(first["msg"]).removeprefix("Input should be ").partition(",")[0]
+        raise SettingsError(f"{where}: {place} is {first['input']!r}, give {text}") from None
+
+
+def _refuse_flags(found: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> None:
+    """Yes and no are no numbers, although Python can count with them."""
+    for section, values in found.items():
+        for name, value in values.items():
+            if isinstance(value, bool) and not isinstance(defaults[section][name], bool):
+                raise SettingsError(
+                    f"{where}: {section}.{name} is {str(value).lower()}, which it cannot be"
+                )
 
 
 def toml_value(text: str) -> Any:
-    """A typed value as TOML reads it, or the text itself: 3, 0.5, true, [1, 2], cosine."""
+    """A typed value as TOML reads it, or the text itself: 3, 0.5, true, [1, 2], cosine.
+
+    "none" is no value, which leaves a choice open; TOML has no word for it.
+    """
+    if text == "none":
+        return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if isinstance(value, date | time) else value
 
 
 def _read(path: Path) -> dict[str, Any]:

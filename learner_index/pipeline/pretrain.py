@@ -5,7 +5,7 @@ is done. Patients have one role each; everything that is fitted is fitted on tho
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,26 @@ from learner_index.analysis.curves import write_curves
 from learner_index.analysis.plots.curves import draw_curves
 from learner_index.config import PretrainOptions
 from learner_index.data.manifest import read_manifest, require_valid
-from learner_index.data.split import PatientSplit
-from learner_index.errors import DivergedError, RunFormatError, RunWriteError
-from learner_index.learn.fit import Lesson, Trained, fit_encoder
+from learner_index.data.split import ROLES, PatientSplit, Role
+from learner_index.errors import DivergedError, EncoderError, RunWriteError
+from learner_index.learn.batches import check_batches
+from learner_index.learn.device import pick_device, pick_precision
+from learner_index.learn.fit import DEFAULT_SPEC, Lesson, Trained, check_training, fit_encoder
 from learner_index.learn.objectives.joint import JointLoss
 from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.processes import Processes, joined
 from learner_index.learn.trainer import Examples, Watched
+from learner_index.learn.weights import build_backbone, parse_spec
 from learner_index.pipeline.configfile import options_from
-from learner_index.pipeline.runs import is_run, read_run, split_of, versions, write_run
+from learner_index.pipeline.runfolder import (
+    held,
+    is_finished,
+    known_run,
+    require_same,
+    sweep,
+    version_notes,
+)
+from learner_index.pipeline.runs import RUN_NAME, read_run, versions, write_run
 from learner_index.pipeline.settings import manifest_options_of, with_manifest
 from learner_index.pipeline.source import declare_preprocessing
 from learner_index.pipeline.trainingset import TrainingSet, read_training_set
@@ -89,13 +100,16 @@ def pretrain(
         folder: the run's; made.
         options: None: the defaults, or those of the run that goes on.
         manifest_changes: fields of `ManifestOptions` to read the manifest with.
-        resume: go on with the run in the folder, from its last checkpoint.
+        resume: go on with the run in the folder, from its last checkpoint; where there is none
+            yet, start one.
         workers: threads that decode.
         talk: where to tell how it goes.
 
     Raises:
         ManifestError, NotEnoughDataError, SplitError, SettingsError: what was given does not do.
-        RunFormatError: there is a run already, or none that could go on with these settings.
+        EncoderError: the backbone cannot be built, or there is no such device.
+        RunFormatError: there is a run already, or one that cannot go on with these settings.
+        RunError: another process trains in the folder.
         DivergedError: the loss is no longer finite; the last good checkpoint is kept.
         RunWriteError: the file system refused; the last checkpoint is intact.
 
@@ -104,35 +118,42 @@ def pretrain(
         >>> li.pretrain(Path("cohort.csv"), Path("runs/first"))  # doctest: +SKIP
     """
     talk = talk or Talk()
-    known = _known_run(folder, resume=resume)
+    known = known_run(folder, resume=resume)
+    chosen = (
+        options_from(known.get("options", {}), str(folder / RUN_NAME))
+        if options is None
+        else options_from(asdict(options), "the settings")
+    )
+    _check(chosen)
     changes = manifest_changes or {}
     manifest = read_manifest(manifest_path, replace(manifest_options_of(known), **changes))
     require_valid(manifest)
-    chosen = options or options_from(known.get("options", {}), folder.name)
     cache_folder = Path(chosen.cache.folder or folder.absolute().parent / CACHE)
     cohort = read_training_set(manifest, chosen, cache_folder)
     splits = cohort.splits(chosen)
     with joined() as processes:
         work = _Work(cohort, chosen, workers, talk if processes.is_first else Talk(), processes)
-        if len(splits) == 1 and chosen.split.folds is None:
-            return work.run(folder, splits[0], known)
-        return work.run_folds(folder, splits, known)
+        if not processes.is_first:
+            return work.run_all(folder, splits, known)
+        with held(folder):
+            return work.run_all(folder, splits, known)
 
 
-def _known_run(folder: Path, *, resume: bool) -> dict[str, Any]:
-    """What is known of a run that goes on; nothing of a new one.
+def _check(options: PretrainOptions) -> None:
+    """Refuse what no training could use, before the cohort is read.
 
     Raises:
-        RunFormatError: a new run would overwrite something.
+        SettingsError, EncoderError: names the setting.
     """
-    if resume and is_run(folder):
-        return read_run(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        is_ours = is_run(folder)
-        hint = "--resume goes on with it, " if is_ours else ""
-        what = "holds a run already" if is_ours else "is there already and is no run"
-        raise RunFormatError(f"{str(folder)!r} {what}: {hint}-o NAME starts another")
-    return {}
+    check_training(options)
+    check_batches(options.batches)
+    JointLoss.of(options.objective, LabelScale(1.0, 1.0))
+    wanted = options.encoder
+    device = pick_device(wanted.device)
+    if wanted.precision != "bf16":  # which a CPU may train in, although it does not embed in it
+        pick_precision(wanted.precision, device)
+    size = 224 if wanted.size is None else wanted.size
+    build_backbone(parse_spec(wanted.spec or DEFAULT_SPEC), size=size, seed=options.training.seed)
 
 
 @dataclass(slots=True)
@@ -145,29 +166,41 @@ class _Work:
     talk: Talk
     processes: Processes
 
+    def run_all(
+        self, folder: Path, splits: tuple[PatientSplit, ...], known: Mapping[str, Any]
+    ) -> PretrainResult:
+        """One run, or one a fold."""
+        if self.options.split.folds is not None:
+            return self.run_folds(folder, splits, known)
+        return self.run(folder, splits[0], known)
+
     def run_folds(
         self, folder: Path, splits: tuple[PatientSplit, ...], known: Mapping[str, Any]
     ) -> PretrainResult:
         """One run a fold; each patient is unseen by one of them."""
         names = [f"fold-{number}" for number in range(1, len(splits) + 1)]
         record = {**self._record(), "kind": "folds", "folds": names, "state": "running"}
-        _require_same(known, record)
-        self._write(folder, record)
+        require_same(known, record)
+        if known.get("state") != "done":
+            self._write(folder, record)
         results = []
         for name, split in zip(names, splits, strict=True):
             self.talk.say(f"{name} of {len(names)}: {len(split.unseen)} patients unseen")
             fold = folder / name
-            mine = read_run(fold) if is_run(fold) else {}
-            results.append(self.run(fold, split, mine))
+            try:
+                results.append(self.run(fold, split, known_run(fold, resume=True)))
+            except DivergedError as problem:
+                self._write(folder, record | {"state": "diverged"})
+                raise DivergedError(f"{name}: {problem}") from problem
         if self.processes.is_first:
-            figures = [result.run["figures"]["unseen"] for result in results]
-            rhos = [entry["rho"] for entry in figures if entry and entry["rho"] is not None]
-            mean = float(np.mean(rhos)) if rhos else None
-            record |= {"state": "done", "figures": {"unseen_mean_rho": mean}}
-            self._write(folder, record)
-        notes = tuple(dict.fromkeys(note for result in results for note in result.notes))
-        is_first = self.processes.is_first
-        return PretrainResult(folder, record, tuple(results), self._skipped(), notes, is_first)
+            sweep(folder, is_done=False)
+            record |= {"state": "done", "figures": _figures_of(results)}
+            record["skipped"] = list(map(str, self.cohort.skipped))
+            if known.get("figures") != record["figures"]:
+                self._write(folder, record)
+        return self._result(
+            folder, record, (note for result in results for note in result.notes), tuple(results)
+        )
 
     def run(self, folder: Path, split: PatientSplit, known: Mapping[str, Any]) -> PretrainResult:
         """One encoder."""
@@ -177,9 +210,12 @@ class _Work:
             "patients": split.to_dict(),
             "split": split.fingerprint,
         }
-        _require_same(known, record)
-        if known.get("state") == "done":
-            return PretrainResult(folder, known, notes=("it was finished before",))
+        require_same(known, record)
+        is_done = is_finished(folder, known)
+        if self.processes.is_first:
+            sweep(folder, is_done=is_done)
+        if is_done:
+            return self._result(folder, known, ["the run was finished before: nothing was done"])
         lesson, notes = self._lesson(folder, split, record)
         self._write(folder, record)
         started_s = time.monotonic()
@@ -191,13 +227,32 @@ class _Work:
         if self.processes.is_first:
             record |= {"state": "done", "elapsed_s": round(time.monotonic() - started_s, 1)}
             self._finish(folder, split, record, lesson, trained)
-        return PretrainResult(
-            folder,
-            record,
-            skipped=self._skipped(),
-            notes=(*notes, *self.cohort.cache.notes),
-            is_first=self.processes.is_first,
-        )
+        return self._result(folder, record, [*version_notes(known), *self._notes(), *notes])
+
+    def _result(
+        self,
+        folder: Path,
+        record: Mapping[str, Any],
+        notes: Iterable[str],
+        folds: tuple[PretrainResult, ...] = (),
+    ) -> PretrainResult:
+        """What is handed back: `run.json` as it can be read again, in the process that wrote it."""
+        is_first = self.processes.is_first
+        run = read_run(folder) if is_first else record
+        skipped = tuple(map(str, self.cohort.skipped))
+        return PretrainResult(folder, run, folds, skipped, tuple(dict.fromkeys(notes)), is_first)
+
+    def _notes(self) -> list[str]:
+        """What a person should know of the cohort."""
+        found = [note.message for note in self.cohort.labels.notes]
+        if self.cohort.manifest.texts("split") and self.options.split.use_column:
+            is_used = self.options.split.folds is None
+            found.append(
+                "patients' roles are those of column split; shares are not used"
+                if is_used
+                else "column split is not used: folds are drawn"
+            )
+        return [*found, *self.cohort.cache.notes]
 
     def _record(self) -> dict[str, Any]:
         """What `run.json` says of every run of this call."""
@@ -235,25 +290,28 @@ class _Work:
         )
         usable = cohort.is_usable
         target, edges, notes = cohort.targets(split, options)
-        train = rows["train"][usable[rows["train"]]]
-        known = target[train][np.isfinite(target[train])]
-        center, spread = float(known.mean()), float(known.std()) or 1.0
-        scores = (target - center) / spread
-        labels = LabelScale.fit(scores[train])
-        visible = np.full(len(scores), np.nan)
-        visible[train] = scores[train]
-        visit = np.where(cohort.visit >= 0, cohort.visit, len(scores) + np.arange(len(scores)))
-        record["target"] = {"center": center, "spread": spread, "edges": list(edges)}
+        train = rows["train"][usable[rows["train"]] & np.isfinite(target[rows["train"]])]
+        scale = float(target[train].mean()), float(target[train].std())
+        visible = np.full(len(target), np.nan)
+        visible[train] = (target[train] - scale[0]) / scale[1]
+        visit = np.where(cohort.visit >= 0, cohort.visit, len(target) + np.arange(len(target)))
+        validation = validation_of(cohort, rows["val"][usable[rows["val"]]], target, scale)
+        if split.val and validation is None:
+            notes += ("patients who validate have too few scores: the last epoch is kept",)
+        record["target"] = {"center": scale[0], "spread": scale[1], "edges": list(edges)}
         record["preprocessing"] = asdict(preprocessing)
+        record["criterion"] = validation.criterion if validation else None
+        record["n_scans"] = {role: self._n_scans(split, role) for role in ROLES}
+        record["skipped"] = list(map(str, cohort.skipped))
         lesson = Lesson(
             folder=folder,
             options=options,
             preprocessing=preprocessing,
             examples=Examples(cohort.scan_ids, visible, cohort.patient, visit),
-            loss=JointLoss.of(options.objective, labels),
+            loss=JointLoss.of(options.objective, LabelScale.fit(visible)),
             read=lambda row: cohort.frames(row, preprocessing, jitter=jitter),
-            target_scale=(center, spread),
-            validation=validation_of(cohort, rows["val"][usable[rows["val"]]], (center, spread)),
+            target_scale=scale,
+            validation=validation,
             trained_on=_trained_on(cohort, split, options),
             workers=self.workers,
             processes=self.processes,
@@ -271,13 +329,16 @@ class _Work:
         trained: Trained,
     ) -> None:
         """Write the encoder, the curves and the figures; checkpoints are no longer needed."""
-        trained.encoder.save(folder)
+        try:
+            trained.encoder.save(folder)
+        except EncoderError as problem:
+            raise RunWriteError(f"{problem}: make room, then go on with --resume") from problem
         write_curves(trained.history, folder / "curves.csv")
-        name = self.options.objective.name
+        manifest = self.cohort.manifest.path.absolute()
         draw_curves(
             trained.history,
             folder / "curves.png",
-            title=f"{name} on {self.cohort.manifest.path.parent.name}",
+            title=f"{self.options.objective.name} on {manifest.parent.name}/{manifest.name}",
             best_epoch=trained.best_epoch if lesson.validation else None,
         )
         self.talk.say("measuring patients the encoder has not seen")
@@ -290,6 +351,7 @@ class _Work:
         }
         self._write(folder, record)
         trained.clear()
+        sweep(folder, is_done=True)
 
     def _write(self, folder: Path, record: Mapping[str, Any]) -> None:
         """Write `run.json`, from the first process only."""
@@ -300,42 +362,18 @@ class _Work:
                 raise RunWriteError(f"cannot make {str(folder)!r}: {problem.strerror}") from problem
             write_run(folder, record)
 
-    def _skipped(self) -> tuple[str, ...]:
-        """Scans left out, one line each."""
-        return tuple(str(problem) for problem in self.cohort.skipped)
+    def _n_scans(self, split: PatientSplit, role: Role) -> int:
+        """Scans of a role that can be used."""
+        rows = split.rows(self.cohort.patients, role)
+        return int(self.cohort.is_usable[rows].sum())
 
 
-def _require_same(known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Lets a run go on only with the settings, patients and scans it was started with.
-
-    Raises:
-        RunFormatError: names the first difference.
-    """
-    if not known:
-        return
-    for section, values in record["options"].items():
-        for name, value in values.items():
-            before = known["options"].get(section, {}).get(name)
-            may_differ = section == "cache" or name in ("device", "batch_size")
-            if not may_differ and _plain(before) != _plain(value):
-                raise RunFormatError(
-                    f"the run was started with {section}.{name} = {before!r}, not {value!r}: "
-                    "go on with its own settings by giving none, or start another with -o NAME"
-                )
-    names = ["kind", "data"] + (["split"] if "split" in record else [])
-    for name, word in zip(names, ("kind of run", "scans and scores", "patients"), strict=False):
-        if known.get(name) != record[name]:
-            raise RunFormatError(
-                f"the {word} are not those the run was started with: "
-                "restore them, or start another run with -o NAME"
-            )
-    if "split" in record and split_of(known).fingerprint != record["split"]:
-        raise RunFormatError("run.json was altered: its patients are not those of its split")
-
-
-def _plain(value: Any) -> Any:
-    """The same as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value
+def _figures_of(results: Sequence[PretrainResult]) -> dict[str, Any]:
+    """Agreement on unseen patients in each fold, and its mean over the folds that have one."""
+    unseen = {result.folder.name: result.run["figures"]["unseen"] for result in results}
+    rhos = [found["rho"] for found in unseen.values() if found and found["rho"] is not None]
+    mean = float(np.mean(rhos)) if rhos else None
+    return {"unseen_mean_rho": mean, "n_folds": len(rhos), "unseen": unseen}
 
 
 def _trained_on(cohort: TrainingSet, split: PatientSplit, options: PretrainOptions) -> str:

@@ -24,6 +24,11 @@ def is_run(folder: Path) -> bool:
     return (folder / RUN_NAME).is_file()
 
 
+def has_encoder(folder: Path) -> bool:
+    """Whether a folder holds an encoder's weights and card."""
+    return all((folder / name).is_file() for name in ENCODER_NAMES)
+
+
 def write_run(folder: Path, content: Mapping[str, Any]) -> None:
     """Write `run.json` whole; numbers that are not finite become null.
 
@@ -35,7 +40,8 @@ def write_run(folder: Path, content: Mapping[str, Any]) -> None:
         replace_file(folder / RUN_NAME, [text.encode()])
     except OSError as problem:
         raise RunWriteError(
-            f"cannot write {RUN_NAME} in {str(folder)!r}: {problem.strerror or problem}"
+            f"cannot write {RUN_NAME} in {str(folder)!r} ({problem.strerror or problem}): "
+            "make room, then go on with --resume"
         ) from problem
 
 
@@ -87,7 +93,7 @@ def finished_encoder(folder: Path) -> Path:
         raise RunFormatError(
             f"{str(folder)!r} holds one encoder a fold ({names}): name one of these folders"
         )
-    if run.get("state") != "done" or not all((folder / n).is_file() for n in ENCODER_NAMES):
+    if run.get("state") != "done" or not has_encoder(folder):
         raise RunFormatError(
             f"the run in {str(folder)!r} is not finished: `learner-index pretrain` with --resume "
             "goes on"

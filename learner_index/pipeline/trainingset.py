@@ -29,6 +29,7 @@ from learner_index.data.visits import visit_codes
 from learner_index.errors import LearnerIndexError, NotEnoughDataError
 from learner_index.pipeline.embed import reason_of
 
+FEWEST = 2  # patients who train
 GIGABYTE = 1 << 30
 Progress = Callable[[int, int], None]
 
@@ -45,7 +46,7 @@ class TrainingSet:
         patient: (n,) the same as numbers.
         visit: (n,) visit of each scan, -1 where nothing says.
         hashes: (n,) content hashes; "" where the scan cannot be read.
-        skipped: scans that cannot be used, with the reason.
+        broken: scans that cannot be used and why, by row; more are known once all are decoded.
     """
 
     manifest: Manifest
@@ -55,7 +56,7 @@ class TrainingSet:
     patient: NDArray[np.int64]
     visit: NDArray[np.int64]
     hashes: list[str] = field(default_factory=list)
-    skipped: list[Problem] = field(default_factory=list)
+    broken: dict[int, Problem] = field(default_factory=dict)
 
     @property
     def scan_ids(self) -> list[str]:
@@ -72,33 +73,54 @@ class TrainingSet:
         return ["\0".join(text or "" for text in row) for row in zip(*present, strict=True)]
 
     @property
+    def skipped(self) -> list[Problem]:
+        """Scans that cannot be used, in the manifest's order."""
+        return [self.broken[row] for row in sorted(self.broken)]
+
+    @property
     def is_usable(self) -> NDArray[np.bool_]:
         """(n,) whether a scan can be read."""
-        return np.array([content != "" for content in self.hashes], dtype=bool)
+        usable = np.ones(self.manifest.n_scans, dtype=bool)
+        usable[list(self.broken)] = False
+        return usable
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that name exactly these scans, patients and targets."""
+        """16 hexadecimal digits that name exactly these scans, patients, scores and targets."""
         digest = blake2b(digest_size=8)
-        rows = zip(self.scan_ids, self.patients, self.visit, self.hashes, strict=True)
-        for row in rows:
+        columns = (self.scan_ids, self.patients, self.views, self.visit, self.hashes)
+        for row in zip(*columns, strict=True):
             digest.update("\0".join(map(str, row)).encode() + b"\n")
-        digest.update(np.nan_to_num(self.labels.target, nan=-1e300).tobytes())
+        for numbers in (self.labels.score, self.labels.target):
+            digest.update(np.nan_to_num(numbers, nan=-1e300).tobytes())
         return digest.hexdigest()
 
     def decode(
         self, settings: Preprocessing, *, jitter: bool, workers: int, progress: Progress
     ) -> None:
-        """Read every scan once, so that broken ones are known before training starts."""
-        rows = range(self.manifest.n_scans)
+        """Read every scan once, so that broken ones are known before training starts.
+
+        Raises:
+            NotEnoughDataError: not one can be used.
+        """
+        rows = [row for row, content in enumerate(self.hashes) if content]
         read = partial(self._try, settings=settings, jitter=jitter)
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
             for done, (row, reason) in enumerate(zip(rows, pool.map(read, rows), strict=True), 1):
                 progress(done, len(rows))
                 if reason:
-                    self.hashes[row] = ""
-                    where = f"{self.manifest.row_word} {self.manifest.lines[row]}"
-                    self.skipped.append(Problem(where, self.scan_ids[row], reason))
+                    self.leave_out(row, reason)
+        if len(self.broken) == len(self.hashes):
+            first = self.broken[min(self.broken)]
+            raise NotEnoughDataError(
+                f"none of the {len(self.broken)} scans of {self.manifest.path.name} can be used, "
+                f"first {first}"
+            )
+
+    def leave_out(self, row: int, reason: str) -> None:
+        """Remember that a scan cannot be used."""
+        where = f"{self.manifest.row_word} {self.manifest.lines[row]}"
+        self.broken[row] = Problem(where, self.scan_ids[row], reason)
 
     def _try(self, row: int, *, settings: Preprocessing, jitter: bool) -> str:
         """Why a scan cannot be used; "" when it can."""
@@ -141,12 +163,30 @@ class TrainingSet:
     def targets(
         self, split: PatientSplit, options: PretrainOptions
     ) -> tuple[NDArray[np.float64], tuple[float, ...], tuple[str, ...]]:
-        """(n,) what is trained on, the edges of classes fitted on training patients, and notes."""
+        """(n,) what is trained on, the edges of classes fitted on training patients, and notes.
+
+        Raises:
+            NotEnoughDataError: the training patients differ too little to learn from.
+        """
         target, bins = self.labels.target, options.score.bins
+        rows = split.rows(self.patients, "train")
+        rows = rows[self.is_usable[rows] & np.isfinite(target[rows])]
+        mine = [self.patients[row] for row in rows.tolist()]
+        if len(set(mine)) < FEWEST:
+            raise NotEnoughDataError(
+                f"{len(set(mine))} of {len(split.train)} patients who train have a scan that can "
+                f"be used and has a health score, {FEWEST} are needed: add scores or patients, or "
+                "lower --val-share"
+            )
+        if np.ptp(target[rows]) == 0:
+            raise NotEnoughDataError(
+                f"the {len(split.train)} patients who train all have the health score or class "
+                f"{target[rows[0]]:g}, so there is nothing to learn: add patients who differ, or "
+                "give other patients the role train"
+            )
         if bins is None:
             return target, options.score.edges, ()
-        rows = split.rows(self.patients, "train")
-        found = fit_edges(target[rows], [self.patients[row] for row in rows], bins)
+        found = fit_edges(target[rows], mine, bins)
         return coarse(target, found.edges), found.edges, found.notes
 
     def reliability(self) -> Reliability | None:
@@ -202,8 +242,7 @@ def _hash_all(cohort: TrainingSet, folder: Path) -> None:
             cohort.hashes.append(hashes.hash(scan_id, manifest.paths[row]))
         except (LearnerIndexError, OSError) as error:
             cohort.hashes.append("")
-            where = f"{manifest.row_word} {manifest.lines[row]}"
-            cohort.skipped.append(Problem(where, scan_id, reason_of(error)))
+            cohort.leave_out(row, reason_of(error))
     try:
         hashes.save()
     except OSError:

@@ -19,30 +19,36 @@ from learner_index.learn.trainer import Validation
 from learner_index.pipeline.trainingset import TrainingSet
 
 Predict = Callable[[NDArray[np.intp]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-FEWEST_PATIENTS = 3
+FEWEST = 3  # patients with two visits, or scans
 
 
 def validation_of(
-    cohort: TrainingSet, rows: NDArray[np.intp], target_scale: tuple[float, float]
+    cohort: TrainingSet,
+    rows: NDArray[np.intp],
+    target: NDArray[np.float64],
+    target_scale: tuple[float, float],
 ) -> Validation | None:
-    """What is measured after each epoch, on the validation patients; None without any.
+    """What is measured after each epoch, on the validation patients; None if nothing can be.
 
     Training stops by the Spearman correlation of embedding distance and |Δ health score| between
-    visits of one patient; where too few patients have two visits, by that of predicted and
-    observed scores.
+    visits of one patient; where fewer than three patients have two visits, or no score changed
+    more than another, by that of predicted and observed scores. `val_mae` is in units of the
+    health score, and is there only where the score itself is what is predicted.
 
     Args:
         cohort: scans and health scores.
         rows: usable scans of the validation patients.
+        target: (n,) what is trained on: the score, or classes of it.
         target_scale: mean and standard deviation that standardized the targets.
     """
-    score, target = cohort.labels.score, cohort.labels.target
+    score = cohort.labels.score
     aim = score if np.isfinite(score[rows]).any() else target
     rows = rows[np.isfinite(aim[rows])]
-    if len(rows) < FEWEST_PATIENTS:
+    if len(rows) < FEWEST or np.ptp(aim[rows]) == 0:
         return None
     center, spread = target_scale
-    is_score = aim is score and np.array_equal(score, target, equal_nan=True)
+    has_pairs = _can_agree(cohort, rows, aim)
+    is_score = np.array_equal(aim, target, equal_nan=True) and np.isfinite(score).any()
 
     def measure(
         embeddings: NDArray[np.float32], predicted: NDArray[np.float32]
@@ -55,7 +61,6 @@ def validation_of(
             figures["val_mae"] = float(errors.mean())
         return figures
 
-    has_pairs = _n_paired_patients(cohort, rows) >= FEWEST_PATIENTS
     return Validation(rows, measure, "val_spearman" if has_pairs else "val_score_spearman")
 
 
@@ -104,10 +109,13 @@ def _agreement(
     return {"metric": "centered", **asdict(found)}
 
 
-def _n_paired_patients(cohort: TrainingSet, rows: NDArray[np.intp]) -> int:
-    """Patients with two scored visits in one view."""
+def _can_agree(cohort: TrainingSet, rows: NDArray[np.intp], aim: NDArray[np.float64]) -> bool:
+    """Whether enough patients have two scored visits in one view, and their changes differ."""
     patients = [cohort.patients[row] for row in rows.tolist()]
     views = cohort.views
     own = [views[row] for row in rows.tolist()]
     pairs = within_patient_pairs(patients, cohort.visit[rows], own)
-    return len({patients[first] for first, _ in pairs.tolist()})
+    if len({patients[first] for first, _ in pairs.tolist()}) < FEWEST:
+        return False
+    one, other = aim[rows][pairs.T]
+    return bool(np.ptp(np.abs(one - other)) > 0)
