@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.config import Preprocessing
+from learner_index.data.split import PatientSplit
 from learner_index.errors import EncoderError, SpaceMismatchError
+from learner_index.pipeline.roles import keep_roles
 
 TOY = Preprocessing(size=4, frames=2, pixel_mm=None, intensity="range")
 
@@ -43,14 +45,25 @@ class ToyEmbedder:
 
 
 class ToySource:
-    """Gives the toy; counts how often an encoder was really asked for."""
+    """Gives the toy; counts how often an encoder was really asked for.
 
-    def __init__(self, space: str = "toy", batch_size: int = 3) -> None:
+    With a split, the toy passes for one that a pretraining run has made of these patients.
+    """
+
+    def __init__(
+        self, space: str = "toy", batch_size: int = 3, split: PatientSplit | None = None
+    ) -> None:
         self.embedder = ToyEmbedder(space, batch_size)
+        self.split = split
         self.loads = 0
+        if split is not None:
+            trained = {"projection": "trained", "is_trained": True}
+            self.embedder.card = {**self.embedder.card, **trained}
 
     def for_new_store(self, manifest: Any, cache: Path) -> ToyEmbedder:
         self.loads += 1
+        if self.split is not None:
+            keep_roles(self.split, cache)
         return self.embedder
 
     def for_store(self, card: Mapping[str, Any], cache: Path) -> ToyEmbedder:
@@ -106,3 +119,30 @@ def make_cohort(folder: Path, n_patients: int = 3, n_days: int = 2) -> list[dict
             )
     write_manifest(folder / "cohort.csv", rows)
     return rows
+
+
+def make_run(folder: Path, split: PatientSplit, *, seed: int = 0) -> Path:
+    """The folder of a finished pretraining run: a tiny real encoder and a run.json by hand.
+
+    Args:
+        folder: to be made.
+        split: the patients by role.
+        seed: of the weights; another seed is another space.
+    """
+    from learner_index.learn.card import origin_of
+    from learner_index.learn.encoder import Encoder, make_encoder
+    from learner_index.pipeline.runs import write_run
+
+    small = Preprocessing(size=32, frames=2)
+    plain = make_encoder("timm:test_resnet", preprocessing=small, width=16, device="cpu", seed=seed)
+    origin = replace(
+        origin_of(plain.card),
+        projection="trained",
+        is_trained=True,
+        trained_on=f"cohort.csv: {len(split.train)} patients, mse, score generic",
+    )
+    encoder = Encoder(plain.network, origin, small, device="cpu")
+    encoder.save(folder)
+    known = {"kind": "run", "state": "done", "options": {"seed": seed}, "space": encoder.space}
+    write_run(folder, {**known, "patients": split.to_dict(), "split": split.fingerprint})
+    return folder

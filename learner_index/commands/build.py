@@ -25,7 +25,8 @@ def build(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, timm:NAME@FILE, timm:NAME@pretrained, or timm:NAME (untrained).  "
+            help="imagenet, timm:NAME@FILE, timm:NAME@pretrained, timm:NAME (untrained), or the "
+            "folder of a pretraining run.  "
             "[default: the store's own; imagenet for a new store]"
         ),
     ] = None,
@@ -177,6 +178,11 @@ def _print(result: "BuildResult") -> None:
     )
     if not result.is_trained:
         typer.echo("the encoder is untrained: its similarities are a baseline, no more")
+    if result.n_seen:
+        typer.echo(
+            f"SEEN BY ENCODER: it was trained or tuned on {result.n_seen} of the "
+            f"{plural(result.n_patients, 'patient')}; the others are 'encoder_role == unseen'"
+        )
     if result.n_reference_gone:
         typer.echo(
             f"the reference rests on {plural(result.n_reference_gone, 'patient')} no longer in the "

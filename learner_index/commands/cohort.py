@@ -62,7 +62,7 @@ def _print(found: "StoreInfo") -> None:
         ("health score", found.score),
         ("encoder", found.encoder),
         ("space", found.space),
-        ("seen by encoder", found.roles),
+        ("SEEN BY ENCODER" if found.is_seen else "seen by encoder", found.roles),
         ("reference", found.reference),
         (
             "disk",

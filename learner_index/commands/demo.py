@@ -1,4 +1,4 @@
-"""`learner-index demo`: everything once, on simulated scans, in under three minutes."""
+"""`learner-index demo`: everything once, on simulated scans, in under four minutes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +9,7 @@ from learner_index.commands.show import plural, progress_bar, text_table
 
 if TYPE_CHECKING:
     from learner_index.pipeline.demo import Demo
+    from learner_index.pipeline.gain import Gain
 
 
 def demo(
@@ -17,7 +18,7 @@ def demo(
     ),
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
 ) -> None:
-    """Simulate a cohort, build a store and ask who looks like whom; everything is simulated.
+    """Simulate, pretrain, build a store and ask who looks like whom; everything is simulated.
 
     Example: learner-index demo --folder demo
     """
@@ -30,8 +31,15 @@ def demo(
     _print(found)
 
 
+def _closer(gain: "Gain") -> str:
+    """By how much the nearest are closer, with its interval."""
+    return f"{gain.chance - gain.near:.0f} closer ({gain.low:.0f} to {gain.high:.0f})"
+
+
 def _print(found: "Demo") -> None:
     """What was found, and what to type next."""
+    from learner_index.pipeline.demo import NEW
+
     built, gain = found.built, found.gain
     typer.echo(
         f"\n{found.store}: {plural(built.n_rows, 'SIMULATED scan')} of "
@@ -40,11 +48,14 @@ def _print(found: "Demo") -> None:
     typer.echo(f"\nSIMULATED patients most like {found.query}:")
     shown = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
     typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
+    better = found.improvement
     typer.echo(
-        f"\nS/F of a scan and its nearest patients differs by {gain.near:.0f} on average, "
-        f"of random ones by {gain.chance:.0f}:\n{gain.chance - gain.near:.0f} closer, 95 % "
-        f"interval by patient {gain.low:.0f} to {gain.high:.0f} (n = {gain.n_patients} "
-        "simulated patients)"
+        f"\nS/F of a scan and its nearest patients differs by {gain.near:.0f} on average, of "
+        f"random ones by {gain.chance:.0f}:\n"
+        f"{_closer(gain)} with the pretrained encoder,\n"
+        f"{_closer(found.gain_before)} with {found.before}; better by {better.mean:.0f} "
+        f"({better.low:.0f} to {better.high:.0f})\n"
+        f"(95 % intervals by patient, n = {gain.n_patients} simulated patients neither has seen)"
     )
     typer.echo(f"picture: {found.sheet}\n\nnext, try:")
     for command in (
@@ -52,6 +63,6 @@ def _print(found: "Demo") -> None:
         f"learner-index similar {found.store} --patient {found.query} -k 5",
         f"learner-index similar {found.store} --scan {found.hits[0].scan_id} --where 'day <= 2'",
         f"learner-index check {found.manifest}",
-        f"learner-index build {found.manifest} -o {found.store}   # nothing new: embeds 0 scans",
+        f"learner-index build {found.manifest} -o {found.store} --where '{NEW}'   # embeds 0 scans",
     ):
         typer.echo(f"  {command}")

@@ -24,7 +24,10 @@ def _simulate() -> None:
 def lus(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     tier: Annotated[
-        str, typer.Option(help="smoke (24 patients), paper (189) or power (600).")
+        str,
+        typer.Option(
+            help="smoke (24 patients), paper (189), power (600) or demo (720 small ones)."
+        ),
     ] = "smoke",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     noise: Annotated[
@@ -47,7 +50,7 @@ def lus(
     """
     from learner_index.pipeline.simulate import simulate
 
-    chosen = shared.one_of("--tier", tier, ("smoke", "paper", "power"))
+    chosen = shared.one_of("--tier", tier, ("smoke", "demo", "paper", "power"))
     with progress_bar("simulating") as progress:
         found = simulate(
             folder,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,17 +20,27 @@ from learner_index.config import BuildOptions
 from learner_index.data.content import HashCache
 from learner_index.data.manifest import Manifest, read_manifest, require_valid
 from learner_index.data.records import Embedder, Problem
-from learner_index.errors import NotEnoughDataError, ScanError
+from learner_index.data.split import PatientSplit
+from learner_index.errors import EncoderError, NotEnoughDataError, ScanError
 from learner_index.pipeline.agree import require_agreement, require_same_cohort
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
 from learner_index.pipeline.present import Present
 from learner_index.pipeline.result import BuildResult
+from learner_index.pipeline.roles import (
+    NOBODY,
+    SPLIT_KEY,
+    kept_roles,
+    n_seen,
+    role_column,
+    with_roles,
+)
 from learner_index.pipeline.settings import (
     manifest_options_of,
     preprocessing_of,
     settings_of,
     with_manifest,
 )
+from learner_index.pipeline.source import EncoderSource
 from learner_index.pipeline.sync import (
     manifest_order,
     plain_list,
@@ -49,27 +59,6 @@ from learner_index.store.writer import StoreWriter, open_writer
 Progress = Callable[[int, int], None]
 KEPT = "; the stored embedding is kept"
 Ready = tuple[Embedded, NDArray[np.float32]]
-
-
-class EncoderSource(Protocol):
-    """Where a build gets its encoder from, at the moment it needs one."""
-
-    def for_new_store(self, manifest: Manifest, cache: Path) -> Embedder:
-        """The encoder of a store that is about to be made."""
-
-    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
-        """The encoder of a store that exists.
-
-        Raises:
-            SpaceMismatchError: another encoder was asked for.
-        """
-
-    def check(self, card: Mapping[str, Any]) -> None:
-        """Without loading an encoder: refuse one that is plainly not the store's.
-
-        Raises:
-            SpaceMismatchError: another encoder was asked for.
-        """
 
 
 def build(
@@ -137,6 +126,7 @@ class _Build:
     hashes: HashCache
     result: BuildResult
     _embedder: Embedder | None = None
+    _split: PatientSplit | None = None
     _ids: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,6 +162,7 @@ class _Build:
         """Changed scans, corrected columns and pruned rows: one swap if there are any."""
         settings, stored = self.present.settings, self.present.obs
         self.source.check(settings["encoder"])
+        split = self._roles(settings)
         keep, has_unlisted = self._keep()
         if has_unlisted:
             require_agreement(settings, stored, self.manifest)
@@ -181,7 +172,8 @@ class _Build:
         is_all = len(keep) == len(stored)
         kept = stored if is_all else stored.iloc[keep].reset_index(drop=True)
         dropped = self.manifest.options.drop_columns
-        synced, self.result.difference = synced_rows(kept, self.manifest.table, kinds, dropped)
+        synced, difference = synced_rows(kept, self.manifest.table, kinds, dropped)
+        synced, self.result.difference = with_roles(synced, difference, split)
         replaced = self._embed_changed(synced, rows, progress)
         fresh = with_manifest(settings, self.manifest)
         is_same = self.result.difference.is_empty and settings_of(settings) == settings_of(fresh)
@@ -315,10 +307,28 @@ class _Build:
             self._embedder = self.source.for_store(card, self.writer.cache)
         return self._embedder
 
+    def _roles(self, settings: Mapping[str, Any]) -> PatientSplit:
+        """Whom the store's encoder has seen.
+
+        Raises:
+            EncoderError: a pretraining run made it, and which one is not known.
+        """
+        if self._split is None:
+            try:
+                self._split = kept_roles(settings, self.writer.cache)
+            except EncoderError:
+                self._loaded()  # puts a run back into the cache that is named again
+                self._split = kept_roles(settings, self.writer.cache)
+        return self._split
+
     def _create(self) -> None:
         """Make the empty store: columns, the encoder's card, how the manifest was read."""
         embedder = self._loaded()
-        settings = with_manifest({"encoder": dict(embedder.card)}, self.manifest)
+        known: dict[str, Any] = {"encoder": dict(embedder.card)}
+        split = self._roles(known)
+        if split != NOBODY:
+            known[SPLIT_KEY] = split.fingerprint
+        settings = with_manifest(known, self.manifest)
         kinds = wanted_kinds(self.manifest.kinds, {}, has_unlisted=False)
         self.writer.create(embedder.width, kinds, settings)
         self.present.forget()
@@ -335,7 +345,7 @@ class _Build:
         obs = rows_from_manifest(self.manifest.table, rows, self.present.reader.kinds)
         hashes = [done.content_hash for done, _ in batch]
         obs["content_hash"] = pd.array(hashes, dtype="string")
-        obs["encoder_role"] = pd.array(["unseen"] * len(batch), dtype="string")
+        obs["encoder_role"] = role_column(obs["patient_id"], self._roles(self.present.settings))
         self.writer.append(np.stack([embedding for _, embedding in batch]), obs)
         self.present.forget()
 
@@ -366,6 +376,7 @@ class _Build:
         self.result.generation = reader.generation
         self.result.n_reference_patients = len(fitted & patients)
         self.result.n_reference_gone = len(fitted - patients)
+        self.result.n_seen = n_seen(self.present.obs)
         if self.result.n_embedded or self.result.n_shared:
             self.result.notes += shared_between_patients(self.present.obs)
         self.result.is_trained = bool(self.present.settings["encoder"].get("is_trained", True))

@@ -16,6 +16,7 @@ from learner_index.config import EncoderOptions, SimilarOptions
 from learner_index.data.records import Hits, Reference
 from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError, ScanError
+from learner_index.pipeline.roles import with_seen_note
 from learner_index.pipeline.settings import preprocessing_of
 from learner_index.search.query import (
     Query,
@@ -141,7 +142,9 @@ class Cohort:
             **changes: single fields of `SimilarOptions`, such as k=5 or where=["site == A"].
 
         Returns:
-            The hits, best first, with everything needed to judge them.
+            The hits, best first, with everything needed to judge them. A note says SEEN BY
+            ENCODER when the query's patient, or a hit's, is one the encoder was trained or tuned
+            on: such patients look alike, or not, because it was told so.
 
         Raises:
             QueryError: nothing or too much is asked, or it cannot be answered.
@@ -161,7 +164,8 @@ class Cohort:
             query = scan_query(self.table, scan)
         else:
             query = self._patient_query(str(patient), day, visit)
-        return similar(self.table, query, chosen)
+        hits = similar(self.table, query, chosen)
+        return with_seen_note(self.table, hits, query.patient_ids)
 
     def _patient_query(self, patient: str, day: float | None, visit: str | None) -> Query:
         """A whole patient, or one visit."""

@@ -1,6 +1,7 @@
 """Is looking alike worth anything: health scores of the nearest patients against random ones."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from learner_index.data.records import Hit
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.cohort import Cohort
+from learner_index.pipeline.roles import SEEN
+from learner_index.search.filters import column_kinds, fulfils, parse_where
 
 BOOTSTRAPS = 2000
 
@@ -25,6 +28,9 @@ class Gain:
         high: its upper end; an interval that holds 0 shows nothing.
         n_patients: patients all of it rests on.
         n_scans: scans with a health score.
+        n_seen: patients among them that the encoder was trained or tuned on; a figure for new
+            patients has none.
+        by_patient: chance minus near of each patient.
     """
 
     near: float
@@ -33,9 +39,42 @@ class Gain:
     high: float
     n_patients: int
     n_scans: int
+    n_seen: int = 0
+    by_patient: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
-def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0) -> Gain:
+@dataclass(frozen=True, slots=True)
+class GainDifference:
+    """How much more one store's answers are worth than another's, for the same patients.
+
+    Attributes:
+        mean: first gain minus second, in score units, over patients.
+        low: lower end of its 95 % bootstrap interval, by patient.
+        high: its upper end; an interval that holds 0 shows nothing.
+        n_patients: patients both gains rest on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_patients: int
+
+
+def compare_gains(first: Gain, second: Gain, *, seed: int = 0) -> GainDifference:
+    """Difference of two gains, paired by patient.
+
+    Raises:
+        NotEnoughDataError: they share fewer than three patients.
+    """
+    shared = sorted(first.by_patient.keys() & second.by_patient.keys())
+    if len(shared) < 3:
+        raise NotEnoughDataError(f"the two gains share {len(shared)} patients: three are needed")
+    both = np.array([first.by_patient[name] - second.by_patient[name] for name in shared])
+    low, high = _interval(both, seed)
+    return GainDifference(float(both.mean()), low, high, len(shared))
+
+
+def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0, where: Sequence[str] = ()) -> Gain:
     """What looking alike is worth in health score, with an interval by patient.
 
     Each scan with a health score is asked about; its k nearest patients are compared with all
@@ -47,48 +86,70 @@ def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0) -> Gain:
         cohort: a store with health scores.
         k: nearest patients a scan.
         seed: of the bootstrap.
+        where: conditions on the scans asked about and on those found. What an encoder is worth
+            for new patients is measured where "encoder_role == unseen".
 
     Raises:
         NotEnoughDataError: fewer than three patients have a health score.
+        QueryError: a condition is not understood.
 
     Example:
         >>> import learner_index as li
         >>> li.measure_gain(li.open_store("demo/cohort.zarr"))  # doctest: +SKIP
     """
-    obs = cohort.obs.dropna(subset=["health_score"])
+    conditions = [where] if isinstance(where, str) else list(where)
+    obs = _chosen(cohort, conditions).dropna(subset=["health_score"])
     if obs["patient_id"].nunique() < 3:
+        words = f" where {' and '.join(conditions)}" if conditions else ""
         raise NotEnoughDataError(
-            f"{obs['patient_id'].nunique()} patients have a health score: three are needed"
+            f"{obs['patient_id'].nunique()} patients have a health score{words}: three are needed"
         )
-    near, chance = [], []
+    near, chance, n_seen = {}, {}, 0
     strata = _strata(obs)
     scores, patients = obs["health_score"].to_numpy(), obs["patient_id"].to_numpy(dtype=object)
     for patient in sorted(set(patients)):
         found, others = [], []
         for row in np.flatnonzero(patients == patient):
             rivals = (patients != patient) & (strata == strata[row])
-            hits = cohort.similar(
-                scan=obs["scan_id"].iloc[row], k=k, where=["health_score is present"]
-            )
+            wanted = [*conditions, "health_score is present"]
+            hits = cohort.similar(scan=obs["scan_id"].iloc[row], k=k, where=wanted)
             if len(hits):
                 found.append(np.mean(np.abs(scores[row] - [health_score(hit) for hit in hits])))
                 others.append(_mean_by_patient(np.abs(scores[row] - scores), patients, rivals))
         if found:
-            near.append(np.mean(found))
-            chance.append(np.mean(others))
+            n_seen += bool(obs["encoder_role"][patients == patient].isin(SEEN).any())
+            near[str(patient)] = float(np.mean(found))
+            chance[str(patient)] = float(np.mean(others))
     if len(near) < 3:
         raise NotEnoughDataError(f"{len(near)} patients share a view with others: three are needed")
-    gains = np.array(chance) - np.array(near)
-    drawn = np.random.default_rng(seed).integers(0, len(gains), (BOOTSTRAPS, len(gains)))
-    low, high = np.quantile(gains[drawn].mean(axis=1), [0.025, 0.975])
+    gains = {patient: chance[patient] - near[patient] for patient in near}
+    low, high = _interval(np.array(list(gains.values())), seed)
     return Gain(
-        float(np.mean(near)),
-        float(np.mean(chance)),
-        float(low),
-        float(high),
-        len(gains),
-        len(obs),
+        near=float(np.mean(list(near.values()))),
+        chance=float(np.mean(list(chance.values()))),
+        low=low,
+        high=high,
+        n_patients=len(gains),
+        n_scans=len(obs),
+        n_seen=n_seen,
+        by_patient=gains,
     )
+
+
+def _interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of a mean over patients."""
+    drawn = np.random.default_rng(seed).integers(0, len(values), (BOOTSTRAPS, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _chosen(cohort: Cohort, conditions: Sequence[str]) -> pd.DataFrame:
+    """Rows that fulfil all conditions."""
+    table = cohort.table
+    kept = np.ones(len(table), dtype=bool)
+    for text in conditions:
+        kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
+    return table.obs[kept]
 
 
 def _strata(obs: pd.DataFrame) -> NDArray[np.object_]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from learner_index.data.records import Reference
 from learner_index.data.visits import visit_codes
+from learner_index.pipeline.roles import MARK, SEEN, TRAINED_OR_TUNED, count_roles
 from learner_index.search.reference import drift
 from learner_index.store.paths import check_store_path
 from learner_index.store.reader import StoreReader
@@ -25,7 +26,8 @@ class StoreInfo:
         score: where the health score comes from, how many scans have one, and its range.
         encoder: the encoder in words.
         space: fingerprint of the encoder with its preprocessing.
-        roles: how many scans come from patients the encoder was trained on.
+        roles: how many scans come from patients the encoder was trained on, in words.
+        encoder_roles: scans and patients by role: train, val and unseen.
         reference: what searches rest on, and how far the cohort has drifted from it.
         n_bytes: size on disk.
         notes: what a person should know.
@@ -42,6 +44,7 @@ class StoreInfo:
     encoder: str
     space: str
     roles: str
+    encoder_roles: Mapping[str, Mapping[str, int]]
     reference: str
     generation: int
     layout: int
@@ -49,6 +52,11 @@ class StoreInfo:
     columns: tuple[str, ...]
     card: Mapping[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the encoder was trained or tuned on any of these patients."""
+        return any(self.encoder_roles[role]["scans"] for role in SEEN)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON-ready values."""
@@ -66,7 +74,7 @@ def store_info(path: Path) -> StoreInfo:
     obs, settings, reference = reader.obs(), reader.settings(), reader.reference()
     card = settings["encoder"]
     visits = visit_codes(obs)
-    known = visits >= 0
+    known, roles = visits >= 0, count_roles(obs)
     owners = obs["patient_id"].to_numpy(dtype=object)[known]
     per_patient = pd.Series(visits[known]).groupby(owners).nunique()
     return StoreInfo(
@@ -80,14 +88,15 @@ def store_info(path: Path) -> StoreInfo:
         score=_score(obs["health_score"], settings.get("score", {})),
         encoder=_encoder(card),
         space=str(card["space"]),
-        roles=_roles(obs["encoder_role"]),
+        roles=_roles(roles),
+        encoder_roles=roles,
         reference=_reference(reference, reader, obs),
         generation=reader.generation,
         layout=reader.layout,
         n_bytes=store_size(path),
         columns=tuple(name for name in reader.kinds),
         card=card,
-        notes=_notes(path, reference, set(obs["patient_id"])),
+        notes=(*_seen(roles), *_notes(path, reference, set(obs["patient_id"]))),
     )
 
 
@@ -109,10 +118,25 @@ def _encoder(card: Mapping[str, Any]) -> str:
     return f"{card['spec']}, {card['embedding_width']} values, trained on {learned}"
 
 
-def _roles(roles: "pd.Series[str]") -> str:
-    """Scans by what the encoder has seen of their patients."""
-    counts = roles.value_counts().sort_index()
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "no scans"
+def _roles(roles: Mapping[str, Mapping[str, int]]) -> str:
+    """Scans and patients by what the encoder has seen of them."""
+    if not any(roles[role]["scans"] for role in SEEN):
+        n = roles["unseen"]["scans"]
+        return f"unseen {n:,}" if n else "no scans"
+    return ", ".join(
+        f"{role} {n['scans']:,} (patients: {n['patients']:,})" for role, n in roles.items()
+    )
+
+
+def _seen(roles: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    """A warning, if the encoder has seen any of the patients."""
+    n_seen = sum(roles[role]["patients"] for role in SEEN)
+    n_all = n_seen + roles["unseen"]["patients"]
+    note = (
+        f"{MARK}: {n_seen} of {n_all} patients are those {TRAINED_OR_TUNED}; "
+        "where 'encoder_role == unseen' leaves them out"
+    )
+    return (note,) if n_seen else ()
 
 
 def _reference(reference: Reference | None, reader: StoreReader, obs: pd.DataFrame) -> str:

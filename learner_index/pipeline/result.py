@@ -16,6 +16,7 @@ class BuildResult:
         store: the store's path.
         n_rows: scans in the store now.
         n_patients: patients in the store now.
+        n_seen: patients among them that the encoder was trained or tuned on.
         n_embedded: scans whose embedding was computed.
         n_shared: scans that share the embedding of another scan with the same bytes.
         n_changed: stored scans whose file had changed and that were embedded again.
@@ -35,6 +36,7 @@ class BuildResult:
     store: Path
     n_rows: int = 0
     n_patients: int = 0
+    n_seen: int = 0
     n_embedded: int = 0
     n_shared: int = 0
     n_changed: int = 0

@@ -1,9 +1,10 @@
 """Where encoders come from: a user's wish, a cohort's scans, a store's memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,46 @@ from learner_index.data.manifest import Manifest
 from learner_index.data.preprocess import check_preprocessing, choose_pixel_mm, extent_mm
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Embedder, Scan
-from learner_index.errors import EncoderError, ScanError, SpaceMismatchError
+from learner_index.errors import EncoderError, RunError, ScanError, SpaceMismatchError
+from learner_index.pipeline.roles import (
+    RunEncoder,
+    is_from_run,
+    is_kept,
+    keep_roles,
+    run_encoder,
+)
+from learner_index.pipeline.runs import has_encoder
 from learner_index.pipeline.settings import preprocessing_of
+
+if TYPE_CHECKING:
+    from learner_index.learn.encoder import Encoder
 
 DEFAULT_SPEC = "imagenet"
 DEFAULT_WIDTH = 128
 DEFAULT_BATCH = 8
 SAMPLE = 16
 _PREPROCESSING = ("size", "frames", "pixel_mm", "anchor", "intensity", "plane", "slice_range")
+
+
+class EncoderSource(Protocol):
+    """Where a build gets its encoder from, at the moment it needs one."""
+
+    def for_new_store(self, manifest: Manifest, cache: Path) -> Embedder:
+        """The encoder of a store that is about to be made."""
+
+    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+        """The encoder of a store that exists.
+
+        Raises:
+            SpaceMismatchError: another encoder was asked for.
+        """
+
+    def check(self, card: Mapping[str, Any]) -> None:
+        """Without loading an encoder: refuse one that is plainly not the store's.
+
+        Raises:
+            SpaceMismatchError: another encoder was asked for.
+        """
 
 
 class ChosenEncoder:
@@ -39,10 +72,90 @@ class ChosenEncoder:
 
         Raises:
             EncoderError: there is no such encoder, or its weights do not fit.
+            SpaceMismatchError: a setting is not that of the run that was named.
+            RunFormatError: the folder named is no finished run.
         """
+        run = run_encoder(self.options.spec)
+        encoder = self._make(manifest) if run is None else self._load_run(run)
+        encoder.save(cache / "encoder")
+        keep_roles(run.split if run else None, cache)
+        return encoder
+
+    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+        """The encoder a store was built with.
+
+        A run that is named again is put back into the cache, should the cache have lost it.
+
+        Raises:
+            SpaceMismatchError: another one was asked for.
+            EncoderError: its weights are no longer in the cache, and none were named.
+            RunFormatError: the folder named is no finished run.
+        """
+        self.check(card)
+        run = run_encoder(self.options.spec)
+        if run is not None:
+            encoder = self._load(run.folder, card)
+        else:
+            encoder = self._remake(card) if self.options.spec else self._reload(card, cache)
+        if encoder.card["space"] != card["space"]:
+            raise SpaceMismatchError(
+                f"the encoder's space is {encoder.card['space']}, the store's {card['space']}: "
+                "use the encoder the store was built with, or build another store"
+            )
+        if run is not None:
+            _put_back(encoder, run, cache)
+        return encoder
+
+    def check(self, card: Mapping[str, Any]) -> None:
+        """Refuse settings that are plainly not the store's, without loading an encoder.
+
+        Raises:
+            SpaceMismatchError: a setting, or the run that was named, differs from the store's.
+            EncoderError: there is no such encoder.
+            RunFormatError: the folder named is no finished run.
+        """
+        run = run_encoder(self.options.spec)
+        for name, known, value in self._differences(card, has_run=run is not None):
+            raise SpaceMismatchError(
+                f"the store was built with {name} {known}, not {value}: "
+                "leave the option out, or build another store"
+            )
+        if run is not None and run.card["space"] != card["space"]:
+            raise SpaceMismatchError(
+                f"the store was built with another encoder ({card['spec']}, space "
+                f"{card['space']}) than the run's (space {run.card['space']}): "
+                "leave --encoder out, or build another store"
+            )
+
+    def _differences(
+        self, card: Mapping[str, Any], *, has_run: bool
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Name, value in a card and value asked for of each setting that was asked to differ."""
+        known: dict[str, Any] = asdict(preprocessing_of(card))
+        for name in _PREPROCESSING:
+            value = getattr(self.options, name)
+            wanted = None if name == "pixel_mm" and value == 0 else value
+            if value is not None and wanted != known[name]:
+                yield name, known[name], value
+        width = self.options.width
+        is_native = card.get("projection", "none") == "none"
+        if width not in (None, card["embedding_width"]) and not (width == 0 and is_native):
+            yield "width", card["embedding_width"], width or "native"
+        spec, shift = self.options.spec, self.options.temporal_shift
+        asked = {
+            "architecture": architecture_of(spec) if spec and not has_run else None,
+            "seed": self.options.seed,
+            "temporal_shift": None if shift == "auto" else shift == "on",
+        }
+        for name, value in asked.items():
+            if value is not None and card.get(name) != value:
+                yield name, card.get(name), value
+
+    def _make(self, manifest: Manifest) -> "Encoder":
+        """The network that was asked for, with what suits the cohort."""
         from learner_index.learn.encoder import make_encoder
 
-        encoder = make_encoder(
+        return make_encoder(
             self.options.spec or DEFAULT_SPEC,
             preprocessing=declare_preprocessing(self.options, manifest.paths),
             width=DEFAULT_WIDTH if self.options.width is None else self.options.width or None,
@@ -52,59 +165,20 @@ class ChosenEncoder:
             precision=self.options.precision,
             seed=self.options.seed or 0,
         )
-        encoder.save(cache / "encoder")
-        return encoder
 
-    def for_store(self, card: Mapping[str, Any], cache: Path) -> Embedder:
-        """The encoder a store was built with.
+    def _load_run(self, run: RunEncoder) -> "Encoder":
+        """The encoder of a run, which decides every setting of the space.
 
         Raises:
-            SpaceMismatchError: another one was asked for.
-            EncoderError: its weights are no longer in the cache, and none were named.
+            SpaceMismatchError: another setting was asked for.
         """
-        self.check(card)
-        encoder = self._remake(card) if self.options.spec else self._reload(card, cache)
-        if encoder.card["space"] != card["space"]:
+        for name, known, value in self._differences(run.card, has_run=True):
             raise SpaceMismatchError(
-                f"the encoder's space is {encoder.card['space']}, the store's {card['space']}: "
-                "use the encoder the store was built with, or build another store"
+                f"the run's encoder takes {name} {known}, not {value}: leave the option out"
             )
-        return encoder
+        return self._load(run.folder, run.card)
 
-    def check(self, card: Mapping[str, Any]) -> None:
-        """Refuse settings that are plainly not the store's, without loading an encoder.
-
-        Raises:
-            SpaceMismatchError: a setting differs from the store's.
-        """
-        known: dict[str, Any] = asdict(preprocessing_of(card))
-        known["width"] = card["embedding_width"]
-        asked = {name: getattr(self.options, name) for name in (*_PREPROCESSING, "width")}
-        for name, value in asked.items():
-            wanted = None if name == "pixel_mm" and value == 0 else value
-            if value is not None and wanted != known[name] and (name, value) != ("width", 0):
-                raise SpaceMismatchError(
-                    f"the store was built with {name} {known[name]}, not {value}: "
-                    "leave the option out, or build another store"
-                )
-        self._check_network(card)
-
-    def _check_network(self, card: Mapping[str, Any]) -> None:
-        """Refuse another backbone, seed or temporal shift than the store's."""
-        spec, shift = self.options.spec, self.options.temporal_shift
-        asked = {
-            "architecture": architecture_of(spec) if spec else None,
-            "seed": self.options.seed,
-            "temporal_shift": None if shift == "auto" else shift == "on",
-        }
-        for name, value in asked.items():
-            if value is not None and card.get(name) != value:
-                raise SpaceMismatchError(
-                    f"the store was built with {name} {card.get(name)}, not {value}: "
-                    "leave the option out, or build another store"
-                )
-
-    def _remake(self, card: Mapping[str, Any]) -> Embedder:
+    def _remake(self, card: Mapping[str, Any]) -> "Encoder":
         """The encoder that was named, with everything else as in the store."""
         from learner_index.learn.encoder import make_encoder
 
@@ -119,21 +193,42 @@ class ChosenEncoder:
             seed=int(card.get("seed", 0)),
         )
 
-    def _reload(self, card: Mapping[str, Any], cache: Path) -> Embedder:
+    def _reload(self, card: Mapping[str, Any], cache: Path) -> "Encoder":
         """The encoder kept in the store's cache."""
-        from learner_index.learn.encoder import load_encoder
-
         if not (cache / "encoder").is_dir():
+            if is_from_run(card):
+                raise EncoderError(
+                    f"it is not known who trained the store's encoder, whose weights are no longer "
+                    f"in {cache.name}: name its pretraining run again with --encoder RUN"
+                )
             raise EncoderError(
                 f"the encoder's weights are no longer in {cache.name}: "
                 f"name them again with --encoder (the store was built with {card['spec']})"
             )
+        return self._load(cache / "encoder", card)
+
+    def _load(self, folder: Path, card: Mapping[str, Any]) -> "Encoder":
+        """A saved encoder, to be run as was asked for."""
+        from learner_index.learn.encoder import load_encoder
+
         return load_encoder(
-            cache / "encoder",
+            folder,
             device=self.options.device,
             precision=self.options.precision,
             batch_size=self.options.batch_size or int(card["batch_size"]),
         )
+
+
+def _put_back(encoder: "Encoder", run: RunEncoder, cache: Path) -> None:
+    """Keep a run that was named again, where it is gone; whoever only asks makes no cache."""
+    folder = cache / "encoder"
+    if not cache.is_dir() or folder.resolve() == run.folder.resolve():
+        return
+    with suppress(EncoderError, RunError):  # only a cache: who needs it says what it lacks
+        if not has_encoder(folder):
+            encoder.save(folder)
+        if not is_kept(run, cache):
+            keep_roles(run.split, cache)
 
 
 def architecture_of(spec: str) -> str:

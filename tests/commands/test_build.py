@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from learner_index.commands.options import default_store
+from learner_index.data.split import PatientSplit
 from learner_index.store.reader import StoreReader
 from tests.commands.broken import BAD, add, change, rows, text, write_rows
+from tests.toy import make_run
 
 BUILD = ("build", "cohort.csv", "-o", "c.zarr")
 
@@ -196,3 +198,28 @@ def test_a_real_network_needs_no_network_connection(folder, program, typed, widt
     assert done.code == 0
     assert done.err == "next: learner-index info c.zarr\n"
     assert StoreReader(Path("c.zarr")).width == width
+
+
+def test_a_pretraining_run_is_an_encoder(folder, program):
+    """--encoder RUN: the store is built, and says whom the encoder has seen."""
+    make_run(folder / "run", PatientSplit(train=("p0",), val=("p1",), unseen=("p2",)))
+
+    done = program(*BUILD, "--encoder", "run")
+    again = program(*BUILD, "--json")
+
+    seen = "SEEN BY ENCODER: it was trained or tuned on 2 of the 3 patients"
+    assert (done.code, done.err) == (0, "next: learner-index info c.zarr\n")
+    assert seen in done.out
+    assert "untrained" not in done.out
+    assert json.loads(again.out)["n_seen"] == 2
+
+
+def test_a_run_decides_its_settings(folder, program):
+    """An option that is not the run's: one line, exit code 1, no store."""
+    make_run(folder / "run", PatientSplit(train=("p0", "p1")))
+
+    done = program(*BUILD, "--encoder", "run", "--size", "64")
+
+    assert done.code == 1
+    assert done.err == "error: the run's encoder takes size 32, not 64: leave the option out\n"
+    assert not (folder / "c.zarr").exists()

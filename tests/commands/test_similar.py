@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from learner_index.data.split import PatientSplit
+from learner_index.pipeline.build import build
 from tests.commands.broken import rows, write_rows
-from tests.toy import write_scan
+from tests.toy import ToySource, write_scan
 
 SIMILAR = ("similar", "c.zarr")
 
@@ -109,6 +111,17 @@ def test_a_turned_score_is_explained(folder, program, toy_encoder):
 
     assert done.out.splitlines()[1].split()[-2:] in (["-90", "90"], ["-89", "89"])
     assert "note: health_score is severity with its sign turned: higher is healthier" in done.err
+
+
+def test_seen_patients_are_noted(folder, program):
+    """A query or hit that the encoder was trained or tuned on is told beside the answer."""
+    source = ToySource(split=PatientSplit(train=("p0",), val=("p1",), unseen=("p2",)))
+    build(folder / "cohort.csv", folder / "c.zarr", source)
+
+    done = program(*SIMILAR, "--patient", "p0")
+
+    assert "note: SEEN BY ENCODER: the query and 1 of 2 hits belong to patients" in done.err
+    assert "SEEN" not in program(*SIMILAR, "--patient", "p2", "--where", "day == 9").err
 
 
 def test_where_is_no_code(store, program):

@@ -7,7 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from learner_index.data.split import PatientSplit
+from learner_index.pipeline.build import build
 from tests.commands.broken import rows, write_rows
+from tests.toy import ToySource
 
 
 def test_info_in_words(store, program):
@@ -31,6 +34,20 @@ def test_info_as_json(store, program):
 
     assert (found["n_scans"], found["n_patients"], found["clock"]) == (6, 3, "patient")
     assert found["card"]["spec"] == "toy"
+
+
+def test_info_warns_of_seen_patients(folder, program):
+    """Patients the encoder knows: said on stdout, with the way out on stderr, and as JSON."""
+    source = ToySource(split=PatientSplit(train=("p0",), val=("p1",), unseen=("p2",)))
+    build(folder / "cohort.csv", folder / "c.zarr", source)
+
+    done, found = program("info", "c.zarr"), program("info", "c.zarr", "--json")
+
+    assert "SEEN BY ENCODER train 2 (patients: 1), val 2 (patients: 1), unseen 2 (patients: 1)" in (
+        " ".join(done.out.split())
+    )
+    assert done.err.startswith("note: SEEN BY ENCODER: 2 of 3 patients")
+    assert json.loads(found.out)["encoder_roles"]["val"] == {"scans": 2, "patients": 1}
 
 
 def test_info_tells_of_growth_and_refit_mends_it(folder, program, toy_encoder):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from learner_index.config import BuildOptions
+from learner_index.data.split import PatientSplit
 from learner_index.errors import StoreError, StoreLockedError, StoreNotFoundError
 from learner_index.pipeline.build import build
 from learner_index.pipeline.info import compact_store, store_info, verify_report
@@ -41,9 +42,32 @@ def test_figures_of_a_store(store):
     assert found.columns[0] == "scan_id"
 
 
+def test_roles_are_counted_and_warned_of(tmp_path):
+    """Scans and patients by role, and a note as soon as the encoder has seen one of them."""
+    make_cohort(tmp_path)
+    source = ToySource(split=PatientSplit(train=("p0", "p1", "gone")))
+
+    found = store_info(build(tmp_path / "cohort.csv", tmp_path / "c.zarr", source).store)
+
+    assert found.encoder_roles == {
+        "train": {"scans": 4, "patients": 2},
+        "val": {"scans": 0, "patients": 0},
+        "unseen": {"scans": 2, "patients": 1},
+    }
+    assert found.roles == "train 4 (patients: 2), val 0 (patients: 0), unseen 2 (patients: 1)"
+    assert len(found.notes) == 1
+    assert found.notes[0] == (
+        "SEEN BY ENCODER: 2 of 3 patients are those the encoder was trained or tuned on; "
+        "where 'encoder_role == unseen' leaves them out"
+    )
+
+
 def test_figures_are_json_ready(store):
     """`to_dict` holds nothing JSON does not know."""
-    assert json.loads(json.dumps(store_info(store).to_dict()))["card"]["spec"] == "toy"
+    found = json.loads(json.dumps(store_info(store).to_dict()))
+
+    assert found["card"]["spec"] == "toy"
+    assert found["encoder_roles"]["unseen"] == {"scans": 6, "patients": 3}
 
 
 def test_scores_turned_or_absent_are_told(tmp_path):
