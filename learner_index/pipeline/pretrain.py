@@ -16,6 +16,7 @@ from learner_index.analysis.curves import write_curves
 from learner_index.analysis.plots.curves import draw_curves
 from learner_index.config import PretrainOptions
 from learner_index.data.manifest import read_manifest, require_valid
+from learner_index.data.simulate.write import is_simulated
 from learner_index.data.split import ROLES, PatientSplit, Role
 from learner_index.errors import DivergedError, EncoderError, RunWriteError
 from learner_index.learn.batches import check_batches
@@ -261,6 +262,7 @@ class _Work:
         return {
             **with_manifest({}, self.cohort.manifest),
             "cohort": self.cohort.manifest.path.name,
+            "is_simulated": is_simulated(self.cohort.manifest.folder),
             "data": self.cohort.fingerprint,
             "options": asdict(self.options),
             "versions": versions(),
@@ -334,11 +336,10 @@ class _Work:
         except EncoderError as problem:
             raise RunWriteError(f"{problem}: make room, then go on with --resume") from problem
         write_curves(trained.history, folder / "curves.csv")
-        manifest = self.cohort.manifest.path.absolute()
         draw_curves(
             trained.history,
             folder / "curves.png",
-            title=f"{self.options.objective.name} on {manifest.parent.name}/{manifest.name}",
+            title=f"{self.options.objective.name} on {_name(self.cohort)}",
             best_epoch=trained.best_epoch if lesson.validation else None,
         )
         self.talk.say("measuring patients the encoder has not seen")
@@ -376,9 +377,16 @@ def _figures_of(results: Sequence[PretrainResult]) -> dict[str, Any]:
     return {"unseen_mean_rho": mean, "n_folds": len(rhos), "unseen": unseen}
 
 
+def _name(cohort: TrainingSet) -> str:
+    """The cohort's folder and manifest, and that it is simulated if it is."""
+    manifest = cohort.manifest.path.absolute()
+    label = "SIMULATED " if is_simulated(cohort.manifest.folder) else ""
+    return f"{label}{manifest.parent.name}/{manifest.name}"
+
+
 def _trained_on(cohort: TrainingSet, split: PatientSplit, options: PretrainOptions) -> str:
     """One line for the encoder's card."""
     return (
-        f"{cohort.manifest.path.name}: {len(split.train)} patients, "
+        f"{_name(cohort)}: {len(split.train)} patients, "
         f"{options.objective.name}, score {cohort.labels.kind.name}"
     )

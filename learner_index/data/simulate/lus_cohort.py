@@ -22,7 +22,7 @@ from learner_index.data.simulate.lus_rows import (
     truth_row,
 )
 from learner_index.data.simulate.sf_ratio import measure_oxygenation
-from learner_index.data.simulate.write import new_folder, write_clip, write_table
+from learner_index.data.simulate.write import LABEL_NAME, new_folder, write_clip, write_table
 from learner_index.errors import QueryError
 
 Tier = Literal["smoke", "demo", "paper", "power"]
@@ -138,7 +138,7 @@ def simulate_lus(
             progress(done, n_patients)
         write_table(staging / "cohort.csv", [scan for scan, _ in rows])
         write_table(staging / "truth.csv", [truth for _, truth in rows])
-        (staging / "SIMULATED.txt").write_text(_label(settings, len(rows)), encoding="utf-8")
+        (staging / LABEL_NAME).write_text(_label(settings, len(rows)), encoding="utf-8")
     return SimulatedCohort(
         folder, folder / "cohort.csv", folder / "truth.csv", n_patients, len(rows)
     )

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 
 from learner_index.errors import StoreExistsError
 
+LABEL_NAME = "SIMULATED.txt"
+
+
+def is_simulated(folder: Path) -> bool:
+    """Whether a folder holds a simulated cohort, by the label that lies in each."""
+    return (folder / LABEL_NAME).exists()
+
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
