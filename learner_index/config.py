@@ -121,7 +121,8 @@ class EncoderOptions:
     """The encoder a user asks for; None leaves a choice to the store, or to the cohort.
 
     Attributes:
-        spec: "imagenet", "timm:NAME", "timm:NAME@FILE" or "timm:NAME@pretrained".
+        spec: "imagenet", "timm:NAME", "timm:NAME@FILE", "timm:NAME@pretrained", or, for a store,
+            the folder of a finished pretraining run.
         width: values e in an embedding; 0 keeps the backbone's own width.
         temporal_shift: whether residual blocks see the neighbouring frames.
         size: see `Preprocessing`; so are frames, anchor, intensity, plane and slice_range.

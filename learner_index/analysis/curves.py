@@ -41,7 +41,10 @@ def write_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     try:
         replace_file(path, [text.getvalue().encode()])
     except OSError as error:
-        raise RunWriteError(f"{path} cannot be written: {error.strerror}") from error
+        raise RunWriteError(
+            f"{path} cannot be written ({error.strerror or error}): "
+            "make room, then go on with --resume"
+        ) from error
 
 
 def _cell(row: Mapping[str, float], name: str) -> str:

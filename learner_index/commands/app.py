@@ -101,6 +101,8 @@ def _fail(message: str) -> NoReturn:
 def _interrupted() -> NoReturn:
     """What Ctrl-C leaves behind, and the exit code shells expect."""
     typer.echo(
-        "interrupted: what was committed is whole; the same command again does the rest", err=True
+        "interrupted: what was committed is whole; the same command again (pretrain: with "
+        "--resume) does the rest",
+        err=True,
     )
     sys.exit(INTERRUPTED)

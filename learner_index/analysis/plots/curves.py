@@ -62,7 +62,10 @@ def draw_curves(
     try:
         replace_file(output, [picture.getvalue()])
     except OSError as error:
-        raise RunWriteError(f"{output} cannot be written: {error.strerror}") from error
+        raise RunWriteError(
+            f"{output} cannot be written ({error.strerror or error}): "
+            "make room, then go on with --resume"
+        ) from error
     return output
 
 
