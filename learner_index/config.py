@@ -233,7 +233,8 @@ class AugmentOptions:
         gamma: of log gamma.
         noise: standard deviation of grey noise, drawn from 0 up.
         shift: lateral shift, as a share of the width.
-        flip: mirror left and right half of the time; never upside down.
+        flip: mirror left and right half of the time, where sides mean nothing (lung zones); never
+            upside down.
         time_jitter: take any frame of each segment of a clip, not its middle one.
     """
 
@@ -242,7 +243,7 @@ class AugmentOptions:
     gamma: float = 0.2
     noise: float = 0.03
     shift: float = 0.06
-    flip: bool = True
+    flip: bool = False
     time_jitter: bool = True
 
 
@@ -252,7 +253,8 @@ class TrainOptions:
 
     Attributes:
         epochs: passes over the training scans, at most.
-        learning_rate: of AdamW after the warm-up; falls to 0 along a cosine.
+        learning_rate: of AdamW after the warm-up; falls towards 0 along a cosine, which ends one
+            step after the last.
         weight_decay: of AdamW, on weights of two and more axes.
         warmup: share of all steps over which the learning rate rises from 0.
         clip_norm: largest norm of the gradient; 0: not clipped.

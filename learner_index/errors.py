@@ -116,7 +116,13 @@ class RunWriteError(RunError, OSError):
 
 
 class DivergedError(RunError, ArithmeticError):
-    """The loss or a gradient is no longer finite; the last good checkpoint is kept."""
+    """The loss or a gradient is no longer finite; the last good checkpoint is kept.
+
+    Attributes:
+        scan_ids: the scans of the batch it happened on.
+    """
+
+    scan_ids: tuple[str, ...] = ()
 
 
 class NotEnoughDataError(LearnerIndexError, ValueError):

@@ -4,7 +4,7 @@ Rows keep their order and nothing is cropped or turned upside down, since depth 
 the field carry meaning; how batches are put together is left to `batches`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,13 +39,6 @@ class Augmentation:
     gain: NDArray[np.float64]
     noise: NDArray[np.float64]
     noise_seed: NDArray[np.int64]
-
-    def take(self, rows: NDArray[np.intp] | slice) -> "Augmentation":
-        """The same for some of the scans, as one process of several needs it."""
-        return Augmentation(**{field.name: getattr(self, field.name)[rows] for field in _FIELDS})
-
-
-_FIELDS = fields(Augmentation)
 
 
 def check_augment(options: AugmentOptions) -> None:

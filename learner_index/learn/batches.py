@@ -20,37 +20,28 @@ class PairCounts:
     """How much a batch has to compare; pairs are unordered, both scores finite.
 
     Attributes:
-        n_pairs: pairs of scans.
-        n_inter: of these, pairs of two patients.
-        n_informative: of the pairs of two patients, those whose scores differ.
-        n_intra: pairs of two visits of one patient.
+        n_inter: pairs of two patients.
+        n_informative: of these, pairs whose scores differ.
     """
 
-    n_pairs: int
     n_inter: int
     n_informative: int
-    n_intra: int
 
 
-def count_pairs(
-    score: NDArray[np.floating], patient: NDArray[np.integer], visit: NDArray[np.integer]
-) -> PairCounts:
+def count_pairs(score: NDArray[np.floating], patient: NDArray[np.integer]) -> PairCounts:
     """How many pairs of a batch a contrastive loss can learn from.
 
     Args:
         score: (b,) health scores; NaN where there is none.
         patient: (b,) number of the patient.
-        visit: (b,) number of the visit, unique at least within its patient.
     """
     is_known = np.isfinite(score)
-    known, whose, when = score[is_known], patient[is_known], visit[is_known]
+    known, whose = score[is_known], patient[is_known]
     one, other = np.triu_indices(len(known), 1)
     is_inter = whose[one] != whose[other]
     return PairCounts(
-        n_pairs=len(one),
         n_inter=int(is_inter.sum()),
         n_informative=int((is_inter & (known[one] != known[other])).sum()),
-        n_intra=int((~is_inter & (when[one] != when[other])).sum()),
     )
 
 

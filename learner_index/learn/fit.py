@@ -29,6 +29,7 @@ from learner_index.learn.weights import Backbone, build_backbone, parse_spec
 DEFAULT_SPEC = "timm:resnet18"
 DEFAULT_WIDTH = 128
 BATCH = 8
+_ELSEWHERE = {"seed": "training.seed", "batch_size": "batches.patients and batches.scans"}
 History = Sequence[Mapping[str, float]]
 
 
@@ -99,11 +100,7 @@ def fit_encoder(lesson: Lesson) -> Trained:
     check_training(options)
     wanted = options.encoder
     place = lesson.processes
-    device = pick_device(
-        f"cuda:{place.local}"
-        if place.world > 1 and wanted.device == "auto" and torch.cuda.is_available()
-        else wanted.device
-    )
+    device = pick_device(place.device(wanted.device))
     precision = _precision(wanted.precision, device)
     spec = parse_spec(wanted.spec or DEFAULT_SPEC)
     seed = options.training.seed
@@ -216,6 +213,13 @@ def check_training(options: PretrainOptions) -> None:
     for name, (wanted, is_in) in ranges.items():
         if not is_in:
             raise SettingsError(f"training.{name} is {getattr(training, name)}: give {wanted}")
+    for name, instead in _ELSEWHERE.items():
+        value = getattr(options.encoder, name)
+        if value is not None:
+            raise SettingsError(
+                f"encoder.{name} is {value}, which pretraining does not use: leave it out, "
+                f"and set {instead}"
+            )
     if options.encoder.temporal_shift not in ("auto", "on", "off"):
         raise EncoderError(
             f"temporal_shift is auto, on or off, not {options.encoder.temporal_shift!r}"

@@ -65,6 +65,8 @@ class Network(nn.Module):
     def forward(self, scans: Tensor) -> Output:
         """Embeddings and health scores of (b, f, c, h, w) normalized scans.
 
+        Autocast reaches the backbone only: mean, projection and head are float32 throughout.
+
         Raises:
             EncoderError: the input has not these five axes.
         """
@@ -73,8 +75,10 @@ class Network(nn.Module):
         frames = scans.shape[1]
         with clips_of(frames):
             features = self.backbone(scans.flatten(0, 1))  # (b·f, features)
-        embedding = self.projection(torch.unflatten(features, 0, (-1, frames)).mean(1))
-        return Output(embedding, self.head(embedding).squeeze(1))
+        with torch.autocast(scans.device.type, enabled=False):  # half would blur near-equal visits
+            clips = torch.unflatten(features.float(), 0, (-1, frames))  # (b, f, features)
+            embedding = self.projection(clips.mean(1))
+            return Output(embedding, self.head(embedding).squeeze(1))
 
 
 def orthonormal(width: int, features: int, seed: int) -> Tensor:

@@ -17,7 +17,7 @@ class Optimizer:
     Args:
         network: what is trained.
         options: rate, decay, warm-up, clipping and averaging.
-        n_steps: steps of the whole run; shapes the cosine.
+        n_steps: steps of the whole run; the rate reaches 0 one step after them.
         is_scaled: scale losses for float16 gradients.
         device: where the network is.
     """
@@ -40,7 +40,7 @@ class Optimizer:
         self._adam = torch.optim.AdamW(groups, lr=options.learning_rate)
         self._schedule = CosineLRScheduler(
             self._adam,
-            t_initial=n_steps,
+            t_initial=n_steps + 1,  # the step after the last would have rate 0
             warmup_t=round(options.warmup * n_steps),
             warmup_prefix=False,
             t_in_epochs=False,

@@ -23,7 +23,7 @@ class Processes:
     Attributes:
         rank: number of this process, 0 is the one that writes.
         world: number of processes.
-        local: number of this process on its machine, which is the number of its GPU.
+        local: number of this process on its machine, which decides its GPU.
     """
 
     rank: int = 0
@@ -34,6 +34,24 @@ class Processes:
     def is_first(self) -> bool:
         """Whether this process validates and writes."""
         return self.rank == 0
+
+    def device(self, wanted: str) -> str:
+        """Name of the device this process computes on: of several, each has a GPU of its own.
+
+        Args:
+            wanted: "auto", "cpu", "cuda" or, of one process, "cuda:N".
+
+        Raises:
+            SettingsError: several processes would share one numbered GPU.
+        """
+        if self.world > 1 and wanted.startswith("cuda:"):
+            raise SettingsError(
+                f"encoder.device is {wanted} for {self.world} processes, which cannot share one "
+                "GPU: give auto, cuda or cpu, and choose GPUs with CUDA_VISIBLE_DEVICES"
+            )
+        if self.world == 1 or wanted not in ("auto", "cuda") or not torch.cuda.is_available():
+            return wanted
+        return f"cuda:{self.local % torch.cuda.device_count()}"
 
     def gathered(self, local: Tensor) -> Tensor:
         """(world·b, …) the rows of all processes in order; gradients flow into the own ones.
@@ -56,10 +74,11 @@ class Processes:
         """The network with its gradients averaged over processes after each step."""
         if self.world == 1:
             return network
+        from timm.layers import convert_sync_batchnorm
         from torch.nn.parallel import DistributedDataParallel
 
         if device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            network = convert_sync_batchnorm(network)  # PyTorch's would drop timm's activations
         devices = [device.index] if device.type == "cuda" else None
         wrapped = DistributedDataParallel(network, device_ids=devices)
         # Buffers stay as they are: those of synchronized batch norms are equal, and copying others
@@ -101,7 +120,7 @@ def joined(environment: Mapping[str, str] | None = None) -> Iterator[Processes]:
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
-        torch.cuda.set_device(place.local % torch.cuda.device_count())
+        torch.cuda.set_device(place.device("auto"))
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield place

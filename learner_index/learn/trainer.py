@@ -1,17 +1,16 @@
 """The training loop: seeded, resumable to the bit on a CPU, one process or many.
 
 Chance enters as a function of seed, epoch and step only, so a checkpoint needs no generator's
-state. What is trained on comes from `batches` and `feed`, for what from `objectives`; the split
-and the figures of validation are the caller's.
+state. What is trained on comes from `batches` and `feed`, for what from `objectives`; what is kept
+on disk is the job of `progress`; the split and the figures of validation are the caller's.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learner_index.config import TrainOptions
-from learner_index.errors import DivergedError, EncoderMemoryError
+from learner_index.errors import DivergedError, EncoderMemoryError, SettingsError
 from learner_index.learn.batches import PatientBatches, count_pairs
-from learner_index.learn.checkpoint import read_checkpoint, write_checkpoint
 from learner_index.learn.feed import Feed, Group
 from learner_index.learn.network import Network, Output
 from learner_index.learn.objectives.joint import JointLoss, Losses
 from learner_index.learn.optimizer import Optimizer
 from learner_index.learn.processes import Processes
+from learner_index.learn.progress import CHECKPOINT as CHECKPOINT
+from learner_index.learn.progress import Checkpoints, Progress
 
-CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_S = 600.0
 EVALUATED = 32
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -88,27 +87,6 @@ class Watched:
     figures: Mapping[str, float]
 
 
-@dataclass(slots=True)
-class Progress:
-    """Where a run stands; everything a checkpoint holds besides tensors.
-
-    Attributes:
-        epoch: epochs done.
-        step: steps done in the epoch under way.
-        sums: of the epoch's figures up to that step.
-        history: one row an epoch.
-        best_epoch: the epoch whose weights are kept; 0: none yet.
-        best: its criterion.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best: float = -math.inf
-
-
 class Trainer:
     """Trains a network in place and keeps the best running average of its weights on disk.
 
@@ -152,7 +130,8 @@ class Trainer:
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean, self._std = normalization
         self._examples, self._batches, self._feed = examples, batches, feed
-        self._loss, self._options, self._folder = loss, options, folder
+        self._loss, self._options = loss, options
+        self._checkpoints = Checkpoints(folder, self._processes.is_first)
         self._device, self._half = device, _HALF.get(precision)
         self._validation, self._watch, self._noted = validation, watch, noted
         self._optimizer = Optimizer(
@@ -167,11 +146,10 @@ class Trainer:
         Raises:
             RunFormatError: it is damaged, or of another version.
         """
-        path = self._folder / CHECKPOINT
-        if not path.exists():
+        found = self._checkpoints.read()
+        if found is None:
             return False
-        tensors, state = read_checkpoint(path)
-        self.progress = Progress(**state)
+        tensors, self.progress = found
         self._optimizer.restore(tensors)
         return True
 
@@ -190,13 +168,11 @@ class Trainer:
             while self.progress.epoch < self._options.epochs and not self._is_stuck():
                 self._train_epoch()
                 self._close_epoch()
-        return self._kept()
+        return self._checkpoints.kept(self.progress.best_epoch)
 
     def _is_stuck(self) -> bool:
         """Whether validation has not got better for as long as patience lasts."""
-        patience, at = self._options.patience, self.progress
-        has_best = self._validation is not None and at.best_epoch > 0
-        return has_best and patience > 0 and at.epoch - at.best_epoch >= patience
+        return self._validation is not None and self.progress.is_stuck(self._options.patience)
 
     def _train_epoch(self) -> None:
         """The steps of the epoch that are left."""
@@ -207,17 +183,15 @@ class Trainer:
         saved_s = time.monotonic()
         with closing(self._feed.epoch(own, at.epoch, at.step)) as steps:
             for step, _, groups in steps:
-                self._note_step(step, self._step(step, whole[step], groups))
+                self._note_step(self._step(step, whole[step], groups))
                 if time.monotonic() - saved_s > CHECKPOINT_S and at.step < len(whole):
                     self._save()
                     saved_s = time.monotonic()
 
-    def _note_step(self, step: int, figures: Mapping[str, float]) -> None:
+    def _note_step(self, figures: Mapping[str, float]) -> None:
         """Add a step's figures to those of the epoch, and show them."""
         at = self.progress
-        for name, value in figures.items():
-            at.sums[name] = at.sums.get(name, 0.0) + value
-        at.step = step + 1
+        at.add(figures)
         last = at.history[-1] if at.history else {}
         n_epochs, n_steps = self._options.epochs, self._batches.n_steps
         event = Watched(at.epoch + 1, at.step, n_steps, n_epochs, figures["loss"], last)
@@ -238,8 +212,7 @@ class Trainer:
                 f"the GPU has not enough memory for {len(rows)} scans at once: "
                 "take fewer patients or scans a batch"
             ) from problem
-        score, examples = self._examples.score[rows], self._examples
-        pairs = count_pairs(score, examples.patient[rows], examples.visit[rows])
+        pairs = count_pairs(self._examples.score[rows], self._examples.patient[rows])
         return {
             "loss": losses.total.item(),
             "regression": losses.regression.item(),
@@ -277,7 +250,7 @@ class Trainer:
     def _output(self, groups: list[Group]) -> Output:
         """Embeddings and predicted scores of a batch, in its order."""
         groups = sorted(groups + self._missing(groups), key=lambda group: group.frames.shape[1])
-        found = [self._forward(self._model, group.frames) for group in groups]
+        found = [self._trained_on(group) for group in groups]
         if len(groups) == 1:
             return found[0]
         order = torch.argsort(torch.cat([group.places for group in groups])).to(self._device)
@@ -297,13 +270,27 @@ class Trainer:
         nobody = torch.empty(0, dtype=torch.int64)
         return [Group(nobody, torch.empty(0, length, *shape)) for length in lengths]
 
-    def _forward(self, model: torch.nn.Module, frames: Tensor) -> Output:
-        """What the network says of (g, f, 1, h, w) grey values, in float32."""
-        pixels = frames.to(self._device, non_blocking=True)
+    def _trained_on(self, group: Group) -> Output:
+        """What the network in training says of a group; its backbone may be in half precision."""
         half = self._half
-        with torch.autocast(self._device.type, half, enabled=half is not None):
-            output = model((pixels - self._mean) / self._std)
-        return Output(output.embedding.float(), output.score.float())
+        try:
+            with torch.autocast(self._device.type, half, enabled=half is not None):
+                return self._forward(self._model, group.frames)
+        except ValueError as problem:
+            if "more than 1 value per channel" not in str(problem):
+                raise
+            height, width = group.frames.shape[-2:]
+            raise SettingsError(
+                f"a batch has a single scan of 1 frame, and at {height} x {width} pixels the "
+                "backbone's deepest map is 1 x 1, so its batch norm has nothing to compare: take "
+                "a larger encoder.size, or train on images and on clips in separate runs"
+            ) from problem
+
+    def _forward(self, model: torch.nn.Module, frames: Tensor) -> Output:
+        """What a network says of (g, f, 1, h, w) grey values."""
+        pixels = frames.to(self._device, non_blocking=True)
+        output: Output = model((pixels - self._mean) / self._std)
+        return output
 
     def _require_finite(self, value: Tensor, name: str, step: int, rows: NDArray[np.intp]) -> None:
         """Stop before a step that would spoil the weights."""
@@ -313,30 +300,30 @@ class Trainer:
         shown = ", ".join(ids[:6]) + (f" and {len(ids) - 6} more" if len(ids) > 6 else "")
         kept = self.progress.history
         state = f"the checkpoint of epoch {len(kept)} is kept" if kept else "nothing was kept yet"
-        raise DivergedError(
+        problem = DivergedError(
             f"the {name} is {value.item():g} in epoch {self.progress.epoch + 1}, step {step + 1}, "
             f"on the batch of scans {shown}: {state}; look at these scans, or start anew with a "
             "lower --learning-rate"
         )
+        problem.scan_ids = tuple(ids)
+        raise problem
 
     def _close_epoch(self) -> None:
         """Validate, note the epoch's figures, keep weights that are better, and save."""
         at = self.progress
-        figures = {name: value / self._batches.n_steps for name, value in at.sums.items()}
-        row = {"epoch": float(at.epoch + 1), **figures, "learning_rate": self._optimizer.rate}
+        rate = self._optimizer.rate
+        row = {"epoch": float(at.epoch + 1), **at.means(), "learning_rate": rate}
         if self._validation is not None:
             row |= self._processes.shared(self._validate() if self._processes.is_first else None)
-        at.history.append(row)
-        at.epoch, at.step, at.sums = at.epoch + 1, 0, {}
-        value = row.get(self._validation.criterion, math.nan) if self._validation else at.epoch
-        is_better = value > at.best or (at.best_epoch == 0)
+        latest = row["epoch"]  # without validation the last epoch is the best
+        value = row.get(self._validation.criterion, math.nan) if self._validation else latest
         former = at.best_epoch
-        if is_better:
-            at.best_epoch, at.best = at.epoch, value if value > at.best else at.best
-            self._save_best()
+        is_kept = at.close(row, value)
+        if is_kept:
+            self._checkpoints.keep(at.epoch, self._optimizer.averaged.state_dict())
         self._save()
-        if is_better and former and self._processes.is_first:
-            _best_file(self._folder, former).unlink(missing_ok=True)
+        if is_kept and former:
+            self._checkpoints.drop(former)
         if self._processes.is_first:
             self._noted(at.history)
 
@@ -351,13 +338,16 @@ class Trainer:
     def predict(
         self, rows: NDArray[np.intp], network: torch.nn.Module | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n, e) embeddings and (n,) scores by a network; None: the averaged weights."""
+        """(n, e) embeddings and (n,) scores by a network; None: the averaged weights.
+
+        All in float32, whatever the precision of training: near-equal visits must stay apart.
+        """
         if network is None:
             network = self._optimizer.averaged
         network = network.to(self._device).eval()
         embeddings = np.empty((len(rows), self._network.width), np.float32)
         scores = np.empty(len(rows), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), _exactly():
             for start in range(0, len(rows), EVALUATED):
                 part = rows[start : start + EVALUATED].tolist()
                 for group in self._feed.plain(part):
@@ -369,30 +359,15 @@ class Trainer:
 
     def _save(self) -> None:
         """Write all that is needed to go on from here."""
-        if self._processes.is_first:
-            at = self.progress
-            state: dict[str, Any] = {name: getattr(at, name) for name in Progress.__slots__}
-            write_checkpoint(self._folder / CHECKPOINT, self._optimizer.tensors(), state)
-
-    def _save_best(self) -> None:
-        """Write the averaged weights; older ones go once the checkpoint names these."""
-        if self._processes.is_first:
-            file = _best_file(self._folder, self.progress.best_epoch)
-            weights = self._optimizer.averaged.state_dict()
-            write_checkpoint(file, weights, {"epoch": self.progress.best_epoch})
+        self._checkpoints.save(self.progress, self._optimizer.tensors())
 
     def clear(self) -> None:
         """Remove the checkpoints; whoever calls it has the weights."""
-        (self._folder / CHECKPOINT).unlink(missing_ok=True)
-        _best_file(self._folder, self.progress.best_epoch).unlink(missing_ok=True)
-
-    def _kept(self) -> dict[str, Tensor]:
-        """The best weights; only the first process needs them."""
-        if not self._processes.is_first:
-            return {}
-        return read_checkpoint(_best_file(self._folder, self.progress.best_epoch))[0]
+        self._checkpoints.clear(self.progress.best_epoch)
 
 
-def _best_file(folder: Path, epoch: int) -> Path:
-    """Where the averaged weights of an epoch are kept."""
-    return folder / f"best-{epoch:04d}.safetensors"
+def _exactly() -> AbstractContextManager[None]:
+    """Within it, convolutions on a GPU are computed in float32 as an encoder's are, not in TF32."""
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )

@@ -278,41 +278,37 @@ def test_refuses_a_process_that_is_not_there(rank, world):
 # pairs
 
 
-def _slow_counts(score: list[float], patient: list[int], visit: list[int]) -> PairCounts:
+def _slow_counts(score: list[float], patient: list[int]) -> PairCounts:
     """The counts by their definition."""
-    pairs = inter = informative = intra = 0
+    inter = informative = 0
     for i, j in combinations(range(len(score)), 2):
         if not np.isfinite([score[i], score[j]]).all():
             continue
-        pairs += 1
         if patient[i] != patient[j]:
             inter += 1
             informative += score[i] != score[j]
-        else:
-            intra += visit[i] != visit[j]
-    return PairCounts(pairs, inter, informative, intra)
+    return PairCounts(inter, informative)
 
 
 _ROW = st.tuples(
     st.sampled_from([1.0, 2.0, 3.0, float("nan"), float("inf")]),
     st.integers(0, 3),
-    st.integers(0, 2),
 )
 
 
 @given(rows=st.lists(_ROW, max_size=12))
 def test_pairs_are_counted_as_by_hand(rows):
     """Counts equal a slow loop over pairs, scans without score left out."""
-    score, patient, visit = ([row[column] for row in rows] for column in range(3))
+    score, patient = ([row[column] for row in rows] for column in range(2))
 
-    counts = count_pairs(np.array(score, float), np.array(patient, int), np.array(visit, int))
+    counts = count_pairs(np.array(score, float), np.array(patient, int))
 
-    assert counts == _slow_counts(score, patient, visit)
+    assert counts == _slow_counts(score, patient)
 
 
-def test_a_batch_of_4_patients_and_2_visits_has_28_pairs():
-    """8 scans: 28 pairs, of which 24 between patients, 20 of these differ, and 4 within."""
-    patient, visit = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+def test_a_batch_of_4_patients_and_2_visits_has_24_pairs():
+    """8 scans: 24 pairs between patients, of which 20 differ; the 4 within do not count."""
+    patient = np.repeat(np.arange(4), 2)
     score = np.array([1, 1, 1, 1, 2, 2, 3, 3.0])
 
-    assert count_pairs(score, patient, visit) == PairCounts(28, 24, 20, 4)
+    assert count_pairs(score, patient) == PairCounts(24, 20)

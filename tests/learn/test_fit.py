@@ -246,6 +246,10 @@ def test_a_cpu_may_train_in_bfloat16(tmp_path):
     assert set(given) == {(torch.float32, torch.float32)}
     assert all(math.isfinite(row["loss"]) for row in done.history)
     assert done.encoder.space != exact.encoder.space
+    validated = done.predict(np.arange(8))[0]
+    np.testing.assert_allclose(
+        done.encoder.embed(PIXELS[:8].astype(np.float32)), validated, atol=1e-4
+    )
     assert done.history[0]["loss"] == pytest.approx(exact.history[0]["loss"], rel=0.1)
 
 
@@ -266,7 +270,7 @@ def test_a_cpu_does_not_train_in_float16(tmp_path):
 
 
 def test_each_process_takes_its_own_gpu(tmp_path, monkeypatch):
-    """The second process of a machine asks for the second GPU, unless a device was named."""
+    """The second process of a machine asks for the second GPU, unless a CPU was asked for."""
     asked = []
 
     def pick(name: str) -> torch.device:
@@ -274,13 +278,37 @@ def test_each_process_takes_its_own_gpu(tmp_path, monkeypatch):
         raise EncoderError("enough")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(fit, "pick_device", pick)
-    for device in ("auto", "cpu"):
+    for device in ("auto", "cuda", "cpu"):
         lesson = _lesson(tmp_path, _options(device=device), processes=Processes(1, 2, 1))
         with pytest.raises(EncoderError, match="enough"):
             fit_encoder(lesson)
 
-    assert asked == ["cuda:1", "cpu"]
+    assert asked == ["cuda:1", "cuda:1", "cpu"]
+
+
+def test_several_processes_share_no_numbered_gpu(tmp_path):
+    """A GPU by number is refused before anything is built."""
+    lesson = _lesson(tmp_path, _options(device="cuda:0"), processes=Processes(1, 2, 1))
+
+    with pytest.raises(SettingsError, match=r"encoder\.device is cuda:0 for 2 processes"):
+        fit_encoder(lesson)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("seed", r"encoder\.seed is 0, .*set training\.seed"),
+        ("batch_size", r"encoder\.batch_size is 0, .*set batches\.patients and batches\.scans"),
+    ],
+)
+def test_refuses_settings_of_embedding_that_training_would_ignore(name, told):
+    """What only embedding looks at is refused, with the setting that training looks at."""
+    options = PretrainOptions(encoder=EncoderOptions(**{name: 0}))
+
+    with pytest.raises(SettingsError, match=told):
+        check_training(options)
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,21 @@ def test_refuses_an_embedding_without_values():
     """A width below 1 is refused."""
     with pytest.raises(EncoderError, match="1 value or more, not 0"):
         _network(width=0)
+
+
+def test_autocast_reaches_the_backbone_only():
+    """Under autocast the mean over frames, projection and head are float32, to the last bit."""
+    clips = torch.rand(3, 2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    network = _network(width=7)
+    torch.nn.init.ones_(network.head.weight)
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        features = network.backbone(clips.flatten(0, 1))
+        found = network(clips)
+
+    with torch.inference_mode():
+        embedding = network.projection(features.float().unflatten(0, (3, 2)).mean(1))
+        score = network.head(embedding).squeeze(1)
+    assert features.dtype == torch.bfloat16
+    assert torch.equal(found.embedding, embedding)
+    assert torch.equal(found.score, score)

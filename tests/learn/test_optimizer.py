@@ -48,7 +48,7 @@ def _are_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("warmup", [0.0, 0.25, 1.0])
 def test_rate_rises_then_falls_along_a_cosine(warmup):
-    """Linear to the rate asked for, then a half cosine over all steps, 0 at the last one."""
+    """Linear to the rate asked for, then a half cosine that would be 0 after the last step."""
     network = _network()
     optimizer = _optimizer(network, learning_rate=0.01, warmup=warmup)
     n_warm = round(warmup * N_STEPS)
@@ -56,9 +56,23 @@ def test_rate_rises_then_falls_along_a_cosine(warmup):
     for t in range(1, N_STEPS + 1):
         _run(network, optimizer, range(1))
         rising = 0.01 * t / max(n_warm, 1)
-        falling = 0.01 * (1 + math.cos(math.pi * t / N_STEPS)) / 2
+        falling = 0.01 * (1 + math.cos(math.pi * t / (N_STEPS + 1))) / 2
         wanted = rising if t < n_warm else falling
         assert optimizer.rate == pytest.approx(wanted, abs=1e-9)
+        assert optimizer.rate > 0
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("n_steps", [1, 2, 7])
+def test_every_step_moves(n_steps, warmup):
+    """Neither the first step of a warm-up nor the last one of a run is lost."""
+    network = _network()
+    optimizer = Optimizer(network, TrainOptions(warmup=warmup), n_steps, False, CPU)
+
+    for step in range(n_steps):
+        before = network[3].weight.detach().clone()
+        _run(network, optimizer, range(step, step + 1))
+        assert not torch.equal(network[3].weight, before)
 
 
 def test_only_weights_of_two_axes_decay():

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from learner_index.errors import SettingsError
 from learner_index.learn.processes import LONGEST_WAIT, Processes, joined
+from learner_index.learn.weights import untrained
 from tests.learn.torchrun_toy import OBJECTIVES, toy
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,78 @@ def test_refuses_what_torchrun_would_not_set(change, shown):
         joined(TORCHRUN | change),
     ):
         pytest.fail("joined")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """A machine that says it has two GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("local", "wanted", "found"),
+    [
+        (0, "auto", "cuda:0"),
+        (1, "auto", "cuda:1"),
+        (1, "cuda", "cuda:1"),
+        (3, "cuda", "cuda:1"),
+        (1, "cpu", "cpu"),
+        (1, "gpu", "gpu"),
+    ],
+)
+def test_each_of_several_processes_has_a_gpu_of_its_own(local, wanted, found):
+    """Unless a CPU was asked for, a process takes the GPU of its number on this machine."""
+    assert Processes(local, 4, local).device(wanted) == found
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_numbered_gpu_is_refused_to_several_processes():
+    """They would all compute on it; the message says how to choose GPUs."""
+    with pytest.raises(SettingsError, match=r"device is cuda:1 for 2 processes.*CUDA_VISIBLE_DEV"):
+        Processes(1, 2, 1).device("cuda:1")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("wanted", ["auto", "cpu", "cuda", "cuda:1"])
+def test_one_process_takes_the_device_it_was_given(wanted):
+    """Alone, any device may be named."""
+    assert Processes().device(wanted) == wanted
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_joining_takes_the_gpu_that_training_will_take(monkeypatch):
+    """What the processes talk through is set to the same GPU, also where there are fewer."""
+    given = []
+    monkeypatch.setattr(torch.cuda, "set_device", given.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *a, **k: None)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    environment = TORCHRUN | {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}
+
+    with joined(environment) as place:
+        assert given == [place.device("auto")] == ["cuda:1"]
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet"])
+def test_batch_norms_of_several_gpus_keep_their_activations(monkeypatch, name):
+    """Synchronized, a network has the weights' names and the output that it had before."""
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", lambda net, **_: net)
+    network = untrained(name, size=32, seed=0).eval()
+    pixels = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    names = list(network.state_dict())
+    with torch.inference_mode():
+        wanted = network(pixels)
+
+    wrapped = Processes(0, 2, 0).wrapped(network, torch.device("cuda", 0))
+
+    norms = [m for m in wrapped.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    synchronized = [m for m in wrapped.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    with torch.inference_mode():
+        found = wrapped(pixels)
+    assert (len(norms), len(synchronized) > 0) == (0, True)
+    assert list(wrapped.state_dict()) == names
+    torch.testing.assert_close(found, wanted)
 
 
 def test_processes_wait_long_for_one_another():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from learner_index.config import AugmentOptions, BatchOptions, ObjectiveOptions, TrainOptions
 from learner_index.learn.batches import PatientBatches
@@ -16,7 +16,7 @@ from learner_index.learn.feed import Feed
 from learner_index.learn.network import Network
 from learner_index.learn.objectives.joint import JointLoss
 from learner_index.learn.objectives.record import LabelScale
-from learner_index.learn.trainer import Examples, Trainer
+from learner_index.learn.trainer import Examples, Trainer, Validation
 
 SIDE = 8
 STILL = AugmentOptions(0, 0, 0, 0, 0, flip=False, time_jitter=False)
@@ -148,3 +148,27 @@ class Setup:
             device=torch.device("cpu"),
             **self.more,
         )
+
+
+MIXED = make_world(n_short=5)
+VALIDATED = MIXED.rows(16, 24)
+
+
+def _agreement(embedding: NDArray[np.float32], prediction: NDArray[np.float32]) -> dict[str, float]:
+    return {"val_spearman": float(np.corrcoef(prediction, MIXED.score[VALIDATED])[0, 1])}
+
+
+def full(**changes: Any) -> Setup:
+    """Everything a run can have: mixed lengths, dropout, batch norm, averaging, validation."""
+    given = {
+        "world": MIXED,
+        "network": lambda: tiny_network(dropout=0.3),
+        "training": TrainOptions(epochs=4, patience=0, ema_decay=0.9),
+        "more": {"validation": Validation(VALIDATED, _agreement)},
+    }
+    return Setup(**(given | changes))
+
+
+def are_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether two sets of weights are the same bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
