@@ -1,29 +1,48 @@
-"""Do embeddings move when health does: distances and score changes between visits of one patient.
+"""Do embeddings move when health does: agreement of distances and score changes within patients.
 
-Only scans of one patient are compared, in one view, so that neither anatomy nor view can pass for
-disease. Figures are pooled over pairs; intervals come from resampling patients.
+What is paired and how far apart it lies is the job of `distance`. Figures are pooled over pairs;
+intervals come from resampling patients.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from learner_index.analysis.distance import (
+    Floats,
+    Integers,
+    Names,
+    Reals,
+    centered_distance,
+    pair_distance,
+    patient_codes,
+    patient_mean,
+    within_patient_pairs,
+)
 from learner_index.config import Metric
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 
-BOOTSTRAPS = 2000
-_NOISE = 1e-12  # what centring leaves of a vector, beside the center: below it, rounding
-_BLOCK = 2048  # pairs measured at a time
-_CELLS = 2_000_000  # draws times pairs ranked at a time: 16 MB an array
+__all__ = [
+    "Agreement",
+    "Case",
+    "Difference",
+    "ScoredPairs",
+    "centered_distance",
+    "compare_agreement",
+    "distance_agreement",
+    "drawn_agreement",
+    "mean_agreement",
+    "pair_distance",
+    "patient_mean",
+    "scored_pairs",
+    "spearman",
+    "within_patient_pairs",
+]
 
-Floats = NDArray[np.float64]
-Reals = NDArray[np.floating]
-Integers = NDArray[np.integer]
-Names = Sequence[str | None] | NDArray[np.object_] | pd.Series
+BOOTSTRAPS = 2000
+_CELLS = 2_000_000  # draws times pairs ranked at a time: 16 MB an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,113 +109,20 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
-    """Pairs whose scores are both known; `change` is the size of their difference."""
+class ScoredPairs:
+    """Pairs of one patient's scans whose scores are both known; found once, measured often.
 
-    pairs: NDArray[np.int64]  # (m, 2) rows
-    change: Floats  # (m,) score units, never negative
-    owner: NDArray[np.int64]  # (m,) patient, numbered 0 to n_patients - 1 in order of names
+    Attributes:
+        pairs: (m, 2) row numbers.
+        change: (m,) size of the score change in score units, never negative.
+        owner: (m,) patient, numbered 0 to n_patients - 1 in order of names.
+        n_patients: three or more.
+    """
+
+    pairs: NDArray[np.int64]
+    change: Floats
+    owner: NDArray[np.int64]
     n_patients: int
-
-
-def within_patient_pairs(patient: Names, visit: Integers, view: Names | None) -> NDArray[np.int64]:
-    """Pairs of scans that show one patient in one view at two visits.
-
-    Args:
-        patient: (n,) patient of each scan.
-        visit: (n,) visit number of each scan; -1 is an unknown visit, which is in no pair.
-        view: (n,) view of each scan; None, NaN and "" all mean unknown and match each other.
-            None: there are no views.
-
-    Returns:
-        (m, 2) row numbers, the smaller first, in order of first and then second row.
-
-    Raises:
-        QueryError: a scan has no patient.
-    """
-    owners, visits = _patient_codes(patient), np.asarray(visit)
-    views = np.zeros(len(owners), np.int64) if view is None else _view_codes(view)
-    groups = owners * (views.max(initial=0) + 1) + views
-    known = np.flatnonzero(visits >= 0)
-    rows = known[np.argsort(groups[known], kind="stable")]
-    found = [np.empty((0, 2), np.int64)]
-    for members in np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1):
-        one, other = np.triu_indices(len(members), 1)
-        pairs = np.column_stack([members[one], members[other]])
-        found.append(pairs[visits[pairs[:, 0]] != visits[pairs[:, 1]]])
-    together = np.concatenate(found)
-    return together[np.lexsort((together[:, 1], together[:, 0]))]
-
-
-def patient_mean(embeddings: Reals, patient: Names) -> Floats:
-    """Mean over patients of each patient's mean embedding: the center for "centered" distances.
-
-    Args:
-        embeddings: (n, e).
-        patient: (n,) patient of each scan.
-
-    Returns:
-        (e,) a patient with many scans weighs no more than one with few.
-
-    Raises:
-        NotEnoughDataError: there are no scans.
-    """
-    if len(embeddings) == 0:
-        raise NotEnoughDataError("no scans to take a mean of: embed scans first")
-    codes = _patient_codes(patient)
-    counts = np.bincount(codes)
-    weights = 1.0 / (counts[codes] * len(counts))
-    return np.asarray(np.einsum("n,ne->e", weights, embeddings, dtype=np.float64))
-
-
-def centered_distance(embeddings: Reals, pairs: Integers, center: Reals) -> Floats:
-    """1 minus the cosine between the scans of each pair, both seen from the center.
-
-    Args:
-        embeddings: (n, e).
-        pairs: (m, 2) row numbers.
-        center: (e,) subtracted first, usually `patient_mean` of the patients trained on.
-
-    Returns:
-        (m,) 0 is the same direction, 2 the opposite one; 1 where a scan equals the center.
-    """
-    return pair_distance(embeddings, pairs, "centered", center)
-
-
-def pair_distance(
-    embeddings: Reals, pairs: Integers, metric: Metric = "centered", center: Reals | None = None
-) -> Floats:
-    """Distance between the two scans of each pair, smaller is closer.
-
-    Args:
-        embeddings: (n, e).
-        pairs: (m, 2) row numbers.
-        metric: "centered" is `centered_distance`; "cosine" subtracts nothing; "euclidean" is the
-            length of the difference.
-        center: (e,) needed by "centered", ignored by the others.
-
-    Returns:
-        (m,) in 0..2 for the first two metrics, in units of the embedding for "euclidean".
-
-    Raises:
-        SettingsError: the metric is unknown, or "centered" without a center.
-        QueryError: an embedding holds NaN or infinity.
-    """
-    if metric not in get_args(Metric):
-        raise SettingsError(f"metric {metric!r} is unknown: use {', '.join(get_args(Metric))}")
-    if metric == "centered" and center is None:
-        raise SettingsError('the "centered" distance needs a center: pass patient_mean(...)')
-    is_moved = metric == "centered" and center is not None
-    origin = np.asarray(center if is_moved else np.zeros(embeddings.shape[1]), np.float64)
-    measure = _euclidean if metric == "euclidean" else _cosine
-    found = np.empty(len(pairs))
-    for start in range(0, len(pairs), _BLOCK):
-        rows = pairs[start : start + _BLOCK]
-        ends = np.asarray(embeddings[rows.T], np.float64)  # (2, block, e)
-        if not np.isfinite(ends).all():
-            raise QueryError("an embedding holds NaN or infinity: look for a diverged encoder")
-        found[start : start + _BLOCK] = measure(ends, origin)
-    return found
 
 
 def spearman(a: Reals, b: Reals) -> float:
@@ -250,12 +176,61 @@ def distance_agreement(
         NotEnoughDataError: fewer than three patients have a pair.
         SettingsError, QueryError: as in `pair_distance` and `within_patient_pairs`.
     """
-    scored = _scored_pairs(score, patient, visit, view)
+    scored = scored_pairs(score, patient, visit, view)
+    return drawn_agreement(
+        embeddings, scored, center=center, metric=metric, n_bootstraps=n_bootstraps, seed=seed
+    )[0]
+
+
+def drawn_agreement(
+    embeddings: Reals,
+    scored: ScoredPairs,
+    *,
+    center: Reals | None,
+    metric: Metric = "centered",
+    n_bootstraps: int = BOOTSTRAPS,
+    seed: int = 0,
+) -> tuple[Agreement, Floats]:
+    """`distance_agreement` of pairs that are known already, and what its interval rests on.
+
+    Returns:
+        The agreement, and (n_bootstraps,) rho of each draw, NaN where it is undefined.
+
+    Raises:
+        SettingsError, QueryError: as in `pair_distance`.
+    """
     distance = pair_distance(embeddings, scored.pairs, metric, center)
     drawn = _bootstrap([distance], scored, n_bootstraps, np.random.default_rng(seed))[0]
     low, high, n_used = _interval(drawn)
     rho = spearman(distance, scored.change)
-    return Agreement(rho, low, high, scored.n_patients, len(scored.pairs), n_used)
+    return Agreement(rho, low, high, scored.n_patients, len(scored.pairs), n_used), drawn
+
+
+def mean_agreement(cases: Sequence[tuple[Agreement, Floats]]) -> Agreement | None:
+    """Mean rho over cohorts that share no patients, such as folds; each weighs the same.
+
+    Args:
+        cases: of each cohort its agreement and (n_bootstraps,) rho of each draw, as of
+            `drawn_agreement`, every cohort's with a seed of its own: patients are resampled
+            within each cohort, independently of the others.
+
+    Returns:
+        Counts summed over cohorts; None where no cohort has a rho, and those without are left
+        out.
+    """
+    used = [(found, drawn) for found, drawn in cases if not np.isnan(found.rho)]
+    if not used:
+        return None
+    low, high, n_used = _interval(np.mean([drawn for _, drawn in used], axis=0))
+    agreements = [found for found, _ in used]
+    return Agreement(
+        float(np.mean([found.rho for found in agreements])),
+        low,
+        high,
+        sum(found.n_patients for found in agreements),
+        sum(found.n_pairs for found in agreements),
+        n_used,
+    )
 
 
 def compare_agreement(
@@ -300,30 +275,35 @@ def compare_agreement(
     return Difference(float(np.mean(deltas)), low, high, n_patients, n_pairs, n_used)
 
 
-def _measure(case: Case, metric: Metric) -> tuple[_Scored, list[Floats]]:
+def _measure(case: Case, metric: Metric) -> tuple[ScoredPairs, list[Floats]]:
     """A case's pairs, and their distances to either encoder."""
-    scored = _scored_pairs(case.score, case.patient, case.visit, case.view)
+    scored = scored_pairs(case.score, case.patient, case.visit, case.view)
     sides = ((case.first, case.center_first), (case.second, case.center_second))
     return scored, [pair_distance(rows, scored.pairs, metric, center) for rows, center in sides]
 
 
-def _scored_pairs(score: Reals, patient: Names, visit: Integers, view: Names | None) -> _Scored:
-    """The pairs with two known scores; refuses fewer than three patients."""
+def scored_pairs(score: Reals, patient: Names, visit: Integers, view: Names | None) -> ScoredPairs:
+    """Pairs of `within_patient_pairs` with two known scores; arguments as in `distance_agreement`.
+
+    Raises:
+        NotEnoughDataError: fewer than three patients have a pair.
+        QueryError: a scan has no patient.
+    """
     scores = np.asarray(score, np.float64)
     pairs = within_patient_pairs(patient, visit, view)
     pairs = pairs[np.isfinite(scores[pairs]).all(axis=1)]
     change = np.abs(scores[pairs[:, 0]] - scores[pairs[:, 1]])
-    names, owner = np.unique(_patient_codes(patient)[pairs[:, 0]], return_inverse=True)
+    names, owner = np.unique(patient_codes(patient)[pairs[:, 0]], return_inverse=True)
     if len(names) < 3:
         raise NotEnoughDataError(
             f"{len(names)} patients have scored scans of one view at two visits "
             f"({len(pairs)} pairs): three patients are needed"
         )
-    return _Scored(pairs, change, owner.astype(np.int64), len(names))
+    return ScoredPairs(pairs, change, owner.astype(np.int64), len(names))
 
 
 def _bootstrap(
-    distances: Sequence[Floats], scored: _Scored, n_bootstraps: int, rng: np.random.Generator
+    distances: Sequence[Floats], scored: ScoredPairs, n_bootstraps: int, rng: np.random.Generator
 ) -> Floats:
     """(len(distances), n_bootstraps) rho of each distance in each draw of patients; NaN if none."""
     found = np.empty((len(distances), n_bootstraps))
@@ -367,32 +347,3 @@ def _interval(drawn: Floats) -> tuple[float, float, int]:
     defined = drawn[~np.isnan(drawn)]
     low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
     return float(low), float(high), len(defined)
-
-
-def _euclidean(ends: Floats, _: Floats) -> Floats:
-    """(m,) length of the difference, which no origin changes."""
-    return np.asarray(np.linalg.norm(ends[0] - ends[1], axis=-1))
-
-
-def _cosine(ends: Floats, center: Floats) -> Floats:
-    """(m,) 1 minus cosine as half the squared chord: exactly 0 for equal scans, fine near 0."""
-    moved = ends - center  # (2, m, e)
-    lengths = np.linalg.norm(moved, axis=-1)
-    lengths[lengths <= _NOISE * np.linalg.norm(center)] = np.inf
-    moved /= lengths[..., None]
-    chords = 0.5 * np.sum((moved[0] - moved[1]) ** 2, axis=1)
-    return np.where(np.isinf(lengths).any(axis=0), 1.0, np.minimum(chords, 2.0))
-
-
-def _patient_codes(patient: Names) -> NDArray[np.int64]:
-    """(n,) number of each scan's patient, in order of names, so that row order does not matter."""
-    codes = pd.factorize(np.asarray(patient, dtype=object), sort=True)[0]
-    if (codes < 0).any():
-        raise QueryError(f"{np.count_nonzero(codes < 0)} scans have no patient: name one for each")
-    return codes.astype(np.int64)
-
-
-def _view_codes(view: Names) -> NDArray[np.int64]:
-    """(n,) number of each scan's view; one number for all that is missing."""
-    named = pd.Series(np.asarray(view, dtype=object))
-    return pd.factorize(named.where(named.notna(), "").to_numpy(object))[0].astype(np.int64)

@@ -1,8 +1,7 @@
 """`learner-index pretrain`: coarse health scores between patients in, an encoder out."""
 
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,7 +155,7 @@ def pretrain(
     changes = shared.manifest_changes(
         score_column, score_direction, score_per, clock, keep_column, drop_column, allow_outside
     )
-    with _resumable(), training_bar() as (progress, watch):
+    with training_bar() as (progress, watch):
         result = run(
             manifest,
             folder,
@@ -171,16 +170,6 @@ def pretrain(
         _say(result, manifest)
     if result.skipped:
         raise typer.Exit(3)
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Ctrl-C tells how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped: with --resume the run goes on from its last checkpoint", err=True)
-        raise
 
 
 def _options(
@@ -208,6 +197,8 @@ def _print(result: "PretrainResult") -> None:
     rows = [_row(one) for one in runs]
     header = ("run", "train", "val", "unseen", "epochs", "kept", "rho", "95 %", "pairs", "of")
     typer.echo(text_table(header, rows))
+    if result.folds:
+        typer.echo(_mean(run))
     typer.echo(
         "rho: Spearman of embedding distance and size of score change within patients; "
         "interval by patient"
@@ -238,8 +229,7 @@ def _say(result: "PretrainResult", manifest: Path) -> None:
 def _names(run: Mapping[str, Any]) -> str:
     """What was trained, in words."""
     options = run["options"]
-    encoder = options["encoder"]["spec"] or "timm:resnet18"
-    return f"{options['objective']['name']} with {encoder}"
+    return f"{options['objective']['name']} with {options['encoder']['spec']}"
 
 
 def _score(run: Mapping[str, Any]) -> str:
@@ -248,17 +238,19 @@ def _score(run: Mapping[str, Any]) -> str:
     if score["threshold"] is None:
         return f"{score['kind']}, no threshold of change given"
     words = f"{score['kind']}, θ {score['threshold']:g} {score['unit']}".rstrip()
-    known = score["reliability"]
-    if known and known["share"] is not None:
+    own = score["reliability"]
+    if own and own["share"] is not None:
         return (
-            f"{words} ({known['share']:.0%} of {plural(known['n_pairs'], 'pair')} of repeats would "
+            f"{words} ({own['share']:.0%} of {plural(own['n_pairs'], 'pair')} of repeats would "
             "be called changed)"
         )
-    return f"{words} ({score['published_reliability']})" if known else words
+    return f"{words} ({score['known_reliability']})" if score["known_reliability"] else words
 
 
 def _row(result: "PretrainResult") -> list[object]:
     """One run's line of the table."""
+    from learner_index.pipeline.roles import MARK
+
     run = result.run
     counts = [len(run["patients"][role]) for role in ("train", "val", "unseen")]
     figures = run["figures"]
@@ -277,5 +269,17 @@ def _row(result: "PretrainResult") -> list[object]:
         rho,
         interval,
         found["n_pairs"],
-        role,
+        role if role == "unseen" else f"{role} ({MARK})",
     ]
+
+
+def _mean(run: Mapping[str, Any]) -> str:
+    """The mean over folds, with whom it rests on."""
+    mean, n_folds = run["figures"]["unseen_mean"], run["figures"]["n_folds"]
+    if mean is None:
+        return "no fold has a rho for its unseen patients"
+    interval = "" if mean["low"] is None else f" ({mean['low']:.2f} to {mean['high']:.2f})"
+    return (
+        f"mean over {plural(n_folds, 'fold')}: rho {mean['rho']:.3f}{interval}, "
+        f"{plural(mean['n_patients'], 'unseen patient')}, {plural(mean['n_pairs'], 'pair')}"
+    )

@@ -43,6 +43,15 @@ class _Entry(NamedTuple):
     size: int
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may look into; one that exists stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def decode_scan(path: Path, settings: Preprocessing, *, jitter: bool) -> NDArray[np.float16]:
     """A scan as the encoder's input, with neighbouring frames where a clip has them.
 
@@ -96,7 +105,7 @@ class DecodedCache:
     nothing more is written.
 
     Args:
-        folder: made at the first write; None: nothing is kept.
+        folder: made at the first write, for its owner's eyes only; None: nothing is kept.
         max_bytes: most the files may hold; further processes that write at the same time may each
             add a sixteenth to it. 0: nothing is kept.
 
@@ -168,6 +177,7 @@ class DecodedCache:
         try:
             with self._lock:
                 self._make_room(len(content))
+                make_private(self._folder or file.parent)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 temporary.write_bytes(content)
                 temporary.replace(file)

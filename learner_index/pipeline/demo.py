@@ -41,6 +41,8 @@ SETTINGS = {
     "encoder.size": 64,
     "encoder.frames": 2,
     "score.kind": "sf",
+    "score.bins": 4,
+    "augment.flip": True,  # a lung zone has no left and right
     "batches.patients": 32,
     "training.epochs": 6,
 }

@@ -5,8 +5,8 @@ is done. Patients have one role each; everything that is fitted is fitted on tho
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,37 @@ import numpy as np
 
 from learner_index.analysis.curves import write_curves
 from learner_index.analysis.plots.curves import draw_curves
+from learner_index.analysis.within import Agreement, mean_agreement
 from learner_index.config import PretrainOptions
 from learner_index.data.manifest import read_manifest, require_valid
-from learner_index.data.simulate.write import is_simulated
-from learner_index.data.split import ROLES, PatientSplit, Role
-from learner_index.errors import DivergedError, EncoderError, RunWriteError
+from learner_index.data.split import PatientSplit
+from learner_index.errors import DivergedError, EncoderError, RunFormatError, RunWriteError
 from learner_index.learn.batches import check_batches
 from learner_index.learn.device import pick_device, pick_precision
-from learner_index.learn.fit import DEFAULT_SPEC, Lesson, Trained, check_training, fit_encoder
+from learner_index.learn.fit import (
+    DEFAULT_SPEC,
+    History,
+    Lesson,
+    Trained,
+    check_training,
+    fit_encoder,
+)
 from learner_index.learn.objectives.joint import JointLoss
 from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.processes import Processes, joined
-from learner_index.learn.trainer import Examples, Watched
 from learner_index.learn.weights import build_backbone, parse_spec
 from learner_index.pipeline.configfile import options_from
+from learner_index.pipeline.lesson import (
+    Job,
+    Talk,
+    agree,
+    decode,
+    make_lesson,
+    name_of,
+    require_scans,
+    require_world,
+)
+from learner_index.pipeline.record import base_record, machine_notes, start_weights
 from learner_index.pipeline.runfolder import (
     held,
     is_finished,
@@ -36,14 +53,15 @@ from learner_index.pipeline.runfolder import (
     sweep,
     version_notes,
 )
-from learner_index.pipeline.runs import RUN_NAME, read_run, versions, write_run
-from learner_index.pipeline.settings import manifest_options_of, with_manifest
-from learner_index.pipeline.source import declare_preprocessing
-from learner_index.pipeline.trainingset import TrainingSet, read_training_set
-from learner_index.pipeline.validation import measure_run, validation_of
+from learner_index.pipeline.runs import RUN_NAME, read_run, write_run
+from learner_index.pipeline.settings import manifest_options_of
+from learner_index.pipeline.trainingset import read_training_set
+from learner_index.pipeline.validation import measure_run
+
+__all__ = ["PretrainResult", "Talk", "pretrain"]
 
 CACHE = "decoded.cache"
-Progress = Callable[[int, int], None]
+_DIGITS = 4  # of a draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +83,6 @@ class PretrainResult:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_first: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Talk:
-    """Where a run tells how it gets on.
-
-    Attributes:
-        say: a line before each stage.
-        progress: scans decoded and scans to decode.
-        watch: after every training step.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    progress: Progress = lambda done, total: None
-    watch: Callable[[Watched], None] = lambda event: None
 
 
 def pretrain(
@@ -125,7 +128,9 @@ def pretrain(
         if options is None
         else options_from(asdict(options), "the settings")
     )
-    _check(chosen)
+    if known.get("state") != "done":
+        start_weights(chosen, known)
+        _check(chosen)
     changes = manifest_changes or {}
     manifest = read_manifest(manifest_path, replace(manifest_options_of(known), **changes))
     require_valid(manifest)
@@ -134,6 +139,8 @@ def pretrain(
     splits = cohort.splits(chosen)
     with joined() as processes:
         work = _Work(cohort, chosen, workers, talk if processes.is_first else Talk(), processes)
+        require_world(work, splits)
+        agree(work)
         if not processes.is_first:
             return work.run_all(folder, splits, known)
         with held(folder):
@@ -158,14 +165,8 @@ def _check(options: PretrainOptions) -> None:
 
 
 @dataclass(slots=True)
-class _Work:
-    """One call: the cohort, what was asked for, and who takes part."""
-
-    cohort: TrainingSet
-    options: PretrainOptions
-    workers: int
-    talk: Talk
-    processes: Processes
+class _Work(Job):
+    """One call, done."""
 
     def run_all(
         self, folder: Path, splits: tuple[PatientSplit, ...], known: Mapping[str, Any]
@@ -180,7 +181,7 @@ class _Work:
     ) -> PretrainResult:
         """One run a fold; each patient is unseen by one of them."""
         names = [f"fold-{number}" for number in range(1, len(splits) + 1)]
-        record = {**self._record(), "kind": "folds", "folds": names, "state": "running"}
+        record = {**base_record(self, known), "kind": "folds", "folds": names, "state": "running"}
         require_same(known, record)
         if known.get("state") != "done":
             self._write(folder, record)
@@ -191,12 +192,14 @@ class _Work:
             try:
                 results.append(self.run(fold, split, known_run(fold, resume=True)))
             except DivergedError as problem:
-                self._write(folder, record | {"state": "diverged"})
-                raise DivergedError(f"{name}: {problem}") from problem
+                batch = list(getattr(problem, "scan_ids", ()))
+                self._write(folder, record | {"state": "diverged", "fold": name, "batch": batch})
+                problem.args = (f"{name}: {problem}",)
+                raise
         if self.processes.is_first:
             sweep(folder, is_done=False)
             record |= {"state": "done", "figures": _figures_of(results)}
-            record["skipped"] = list(map(str, self.cohort.skipped))
+            record["skipped"] = results[0].run["skipped"]
             if known.get("figures") != record["figures"]:
                 self._write(folder, record)
         return self._result(
@@ -205,30 +208,49 @@ class _Work:
 
     def run(self, folder: Path, split: PatientSplit, known: Mapping[str, Any]) -> PretrainResult:
         """One encoder."""
-        record = self._record() | {
+        record = base_record(self, known) | {
             "kind": "run",
             "state": "running",
             "patients": split.to_dict(),
             "split": split.fingerprint,
         }
+        require_scans(known, self.cohort, split)
         require_same(known, record)
         is_done = is_finished(folder, known)
         if self.processes.is_first:
             sweep(folder, is_done=is_done)
         if is_done:
             return self._result(folder, known, ["the run was finished before: nothing was done"])
-        lesson, notes = self._lesson(folder, split, record)
+        started_s = time.monotonic() - (known.get("elapsed_s") or 0.0)
+
+        def noted(history: History) -> None:
+            write_curves(history, folder / "curves.csv")
+            record["elapsed_s"] = round(time.monotonic() - started_s, 1)
+            self._write(folder, record)
+
+        lesson, notes = make_lesson(self, folder, split, record, noted)
+        require_scans(known, self.cohort, split)
+        if known.get("scans") not in (None, record["scans"]):
+            raise RunFormatError(
+                "scans that could not be read when the run started can be read now: start another "
+                "run with -o NAME"
+            )
+        record["elapsed_s"] = known.get("elapsed_s") or 0.0
         self._write(folder, record)
-        started_s = time.monotonic()
         try:
             trained = fit_encoder(lesson)
-        except DivergedError:
-            self._write(folder, record | {"state": "diverged"})
+        except DivergedError as problem:
+            batch = list(getattr(problem, "scan_ids", ()))
+            self._write(folder, record | {"state": "diverged", "batch": batch})
             raise
         if self.processes.is_first:
-            record |= {"state": "done", "elapsed_s": round(time.monotonic() - started_s, 1)}
             self._finish(folder, split, record, lesson, trained)
-        return self._result(folder, record, [*version_notes(known), *self._notes(), *notes])
+            record |= {"state": "done", "elapsed_s": round(time.monotonic() - started_s, 1)}
+            self._write(folder, record)
+            trained.clear()
+            sweep(folder, is_done=True)
+        before = (*version_notes(known), *machine_notes(record))
+        return self._result(folder, record, [*before, *self._notes(), *notes])
 
     def _result(
         self,
@@ -240,7 +262,7 @@ class _Work:
         """What is handed back: `run.json` as it can be read again, in the process that wrote it."""
         is_first = self.processes.is_first
         run = read_run(folder) if is_first else record
-        skipped = tuple(map(str, self.cohort.skipped))
+        skipped = tuple(run.get("skipped", ()))
         return PretrainResult(folder, run, folds, skipped, tuple(dict.fromkeys(notes)), is_first)
 
     def _notes(self) -> list[str]:
@@ -255,73 +277,6 @@ class _Work:
             )
         return [*found, *self.cohort.cache.notes]
 
-    def _record(self) -> dict[str, Any]:
-        """What `run.json` says of every run of this call."""
-        labels = self.cohort.labels
-        reliability = self.cohort.reliability()
-        return {
-            **with_manifest({}, self.cohort.manifest),
-            "cohort": self.cohort.manifest.path.name,
-            "is_simulated": is_simulated(self.cohort.manifest.folder),
-            "data": self.cohort.fingerprint,
-            "options": asdict(self.options),
-            "versions": versions(),
-            "health_score": {
-                "kind": labels.kind.name,
-                "unit": labels.kind.unit,
-                "threshold": labels.threshold,
-                "threshold_source": labels.kind.threshold_source,
-                "published_reliability": labels.kind.reliability,
-                "reliability": asdict(reliability) if reliability else None,
-                "n_at_ceiling": int(labels.is_ceiling.sum()),
-            },
-        }
-
-    def _lesson(
-        self, folder: Path, split: PatientSplit, record: dict[str, Any]
-    ) -> tuple[Lesson, tuple[str, ...]]:
-        """Everything the training needs, fitted on the patients who train."""
-        cohort, options = self.cohort, self.options
-        rows = {role: split.rows(cohort.patients, role) for role in ("train", "val")}
-        paths = [cohort.manifest.paths[row] for row in rows["train"].tolist()]
-        preprocessing = declare_preprocessing(options.encoder, paths)
-        jitter = options.augment.time_jitter
-        self.talk.say(f"reading {cohort.manifest.n_scans} scans")
-        cohort.decode(
-            preprocessing, jitter=jitter, workers=self.workers, progress=self.talk.progress
-        )
-        usable = cohort.is_usable
-        target, edges, notes = cohort.targets(split, options)
-        train = rows["train"][usable[rows["train"]] & np.isfinite(target[rows["train"]])]
-        scale = float(target[train].mean()), float(target[train].std())
-        visible = np.full(len(target), np.nan)
-        visible[train] = (target[train] - scale[0]) / scale[1]
-        visit = np.where(cohort.visit >= 0, cohort.visit, len(target) + np.arange(len(target)))
-        validation = validation_of(cohort, rows["val"][usable[rows["val"]]], target, scale)
-        if split.val and validation is None:
-            notes += ("patients who validate have too few scores: the last epoch is kept",)
-        record["target"] = {"center": scale[0], "spread": scale[1], "edges": list(edges)}
-        record["preprocessing"] = asdict(preprocessing)
-        record["criterion"] = validation.criterion if validation else None
-        record["n_scans"] = {role: self._n_scans(split, role) for role in ROLES}
-        record["skipped"] = list(map(str, cohort.skipped))
-        lesson = Lesson(
-            folder=folder,
-            options=options,
-            preprocessing=preprocessing,
-            examples=Examples(cohort.scan_ids, visible, cohort.patient, visit),
-            loss=JointLoss.of(options.objective, LabelScale.fit(visible)),
-            read=lambda row: cohort.frames(row, preprocessing, jitter=jitter),
-            target_scale=scale,
-            validation=validation,
-            trained_on=_trained_on(cohort, split, options),
-            workers=self.workers,
-            processes=self.processes,
-            watch=self.talk.watch,
-            noted=lambda history: write_curves(history, folder / "curves.csv"),
-        )
-        return lesson, notes
-
     def _finish(
         self,
         folder: Path,
@@ -330,7 +285,7 @@ class _Work:
         lesson: Lesson,
         trained: Trained,
     ) -> None:
-        """Write the encoder, the curves and the figures; checkpoints are no longer needed."""
+        """Write the encoder and the curves, and measure it; all else is for the record."""
         try:
             trained.encoder.save(folder)
         except EncoderError as problem:
@@ -339,20 +294,26 @@ class _Work:
         draw_curves(
             trained.history,
             folder / "curves.png",
-            title=f"{self.options.objective.name} on {_name(self.cohort)}",
+            title=f"{self.options.objective.name} on {name_of(self.cohort)}",
             best_epoch=trained.best_epoch if lesson.validation else None,
         )
-        self.talk.say("measuring patients the encoder has not seen")
+        unseen = split.rows(self.cohort.patients, "unseen")
+        if split.unseen:
+            self.talk.say("measuring patients the encoder has not seen")
+            alone = replace(self, processes=Processes())  # the others are done
+            decode(alone, unseen.tolist(), lesson.preprocessing)
+        figures, drawn = measure_run(self.cohort, split, trained.predict)
+        record["n_scans"]["unseen"] = int(self.cohort.is_usable[unseen].sum())
         record |= {
+            "skipped": list(map(str, self.cohort.skipped)),
             "space": trained.encoder.space,
             "best_epoch": trained.best_epoch,
             "n_epochs": len(trained.history),
             "history": trained.history,
-            "figures": measure_run(self.cohort, split, trained.predict),
+            "figures": figures,
         }
-        self._write(folder, record)
-        trained.clear()
-        sweep(folder, is_done=True)
+        if self.options.split.folds is not None:
+            record["unseen_draws"] = None if drawn is None else drawn.round(_DIGITS).tolist()
 
     def _write(self, folder: Path, record: Mapping[str, Any]) -> None:
         """Write `run.json`, from the first process only."""
@@ -363,30 +324,19 @@ class _Work:
                 raise RunWriteError(f"cannot make {str(folder)!r}: {problem.strerror}") from problem
             write_run(folder, record)
 
-    def _n_scans(self, split: PatientSplit, role: Role) -> int:
-        """Scans of a role that can be used."""
-        rows = split.rows(self.cohort.patients, role)
-        return int(self.cohort.is_usable[rows].sum())
-
 
 def _figures_of(results: Sequence[PretrainResult]) -> dict[str, Any]:
     """Agreement on unseen patients in each fold, and its mean over the folds that have one."""
     unseen = {result.folder.name: result.run["figures"]["unseen"] for result in results}
-    rhos = [found["rho"] for found in unseen.values() if found and found["rho"] is not None]
-    mean = float(np.mean(rhos)) if rhos else None
-    return {"unseen_mean_rho": mean, "n_folds": len(rhos), "unseen": unseen}
-
-
-def _name(cohort: TrainingSet) -> str:
-    """The cohort's folder and manifest, and that it is simulated if it is."""
-    manifest = cohort.manifest.path.absolute()
-    label = "SIMULATED " if is_simulated(cohort.manifest.folder) else ""
-    return f"{label}{manifest.parent.name}/{manifest.name}"
-
-
-def _trained_on(cohort: TrainingSet, split: PatientSplit, options: PretrainOptions) -> str:
-    """One line for the encoder's card."""
-    return (
-        f"{_name(cohort)}: {len(split.train)} patients, "
-        f"{options.objective.name}, score {cohort.labels.kind.name}"
-    )
+    cases = []
+    for result in results:
+        found, drawn = result.run["figures"]["unseen"], result.run["unseen_draws"]
+        if found and found["rho"] is not None:
+            values = {field.name: found[field.name] for field in fields(Agreement)}
+            cases.append((Agreement(**values), np.array(drawn, dtype=np.float64)))
+    mean = mean_agreement(cases)
+    return {
+        "unseen_mean": asdict(mean) if mean else None,
+        "n_folds": len(cases),
+        "unseen": unseen,
+    }

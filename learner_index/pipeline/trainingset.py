@@ -1,7 +1,8 @@
 """A cohort as pretraining sees it: labels, patients, visits, decoded scans."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from learner_index.config import Preprocessing, PretrainOptions
 from learner_index.data.coarse import coarse, fit_edges
 from learner_index.data.content import HashCache
-from learner_index.data.decoded import DecodedCache
+from learner_index.data.decoded import DecodedCache, make_private
 from learner_index.data.labels import Labels, read_labels
 from learner_index.data.manifest import Manifest
 from learner_index.data.records import Problem
@@ -26,7 +27,7 @@ from learner_index.data.split import (
     split_from_column,
 )
 from learner_index.data.visits import visit_codes
-from learner_index.errors import LearnerIndexError, NotEnoughDataError
+from learner_index.errors import LearnerIndexError, NotEnoughDataError, RunError
 from learner_index.pipeline.embed import reason_of
 
 FEWEST = 2  # patients who train
@@ -47,6 +48,7 @@ class TrainingSet:
         visit: (n,) visit of each scan, -1 where nothing says.
         hashes: (n,) content hashes; "" where the scan cannot be read.
         broken: scans that cannot be used and why, by row; more are known once all are decoded.
+        decoded_bytes: size of each scan that was decoded, by row.
     """
 
     manifest: Manifest
@@ -57,6 +59,7 @@ class TrainingSet:
     visit: NDArray[np.int64]
     hashes: list[str] = field(default_factory=list)
     broken: dict[int, Problem] = field(default_factory=dict)
+    decoded_bytes: dict[int, int] = field(default_factory=dict)
 
     @property
     def scan_ids(self) -> list[str]:
@@ -95,26 +98,47 @@ class TrainingSet:
             digest.update(np.nan_to_num(numbers, nan=-1e300).tobytes())
         return digest.hexdigest()
 
+    def usable_fingerprint(self, rows: Sequence[int]) -> str:
+        """16 hexadecimal digits that name those of some scans that can be used."""
+        digest = blake2b(digest_size=8)
+        names = self.scan_ids
+        for row in sorted(rows):
+            if row not in self.broken:
+                digest.update(names[row].encode() + b"\0")
+        return digest.hexdigest()
+
     def decode(
-        self, settings: Preprocessing, *, jitter: bool, workers: int, progress: Progress
+        self,
+        rows: Sequence[int],
+        settings: Preprocessing,
+        *,
+        jitter: bool,
+        workers: int,
+        progress: Progress,
     ) -> None:
-        """Read every scan once, so that broken ones are known before training starts.
+        """Read some scans once each, so that broken ones are known before they are needed.
 
         Raises:
-            NotEnoughDataError: not one can be used.
+            RunError: memory ran out, which says nothing against the scan.
         """
-        rows = [row for row, content in enumerate(self.hashes) if content]
+        todo = [row for row in rows if row not in self.broken]
         read = partial(self._try, settings=settings, jitter=jitter)
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-            for done, (row, reason) in enumerate(zip(rows, pool.map(read, rows), strict=True), 1):
-                progress(done, len(rows))
+            for done, (row, reason) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
+                progress(done, len(todo))
                 if reason:
                     self.leave_out(row, reason)
-        if len(self.broken) == len(self.hashes):
-            first = self.broken[min(self.broken)]
+
+    def require_some(self, rows: Sequence[int]) -> None:
+        """Refuse to go on when none of some scans can be used.
+
+        Raises:
+            NotEnoughDataError: tells the first reason.
+        """
+        if rows and all(row in self.broken for row in rows):
             raise NotEnoughDataError(
-                f"none of the {len(self.broken)} scans of {self.manifest.path.name} can be used, "
-                f"first {first}"
+                f"none of the {len(rows)} scans of {self.manifest.path.name} can be used, "
+                f"first {self.broken[min(rows)]}"
             )
 
     def leave_out(self, row: int, reason: str) -> None:
@@ -125,8 +149,14 @@ class TrainingSet:
     def _try(self, row: int, *, settings: Preprocessing, jitter: bool) -> str:
         """Why a scan cannot be used; "" when it can."""
         try:
-            self.frames(row, settings, jitter=jitter)
+            self.decoded_bytes[row] = self.frames(row, settings, jitter=jitter).nbytes
         except (LearnerIndexError, OSError, MemoryError) as error:
+            if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+                raise RunError(
+                    f"memory ran out at scan {self.scan_ids[row]}, and left out it would make "
+                    "another run: lower --workers or free memory; should the scan itself be too "
+                    "large, take it out of the manifest"
+                ) from error
             return reason_of(error)
         return ""
 
@@ -243,7 +273,6 @@ def _hash_all(cohort: TrainingSet, folder: Path) -> None:
         except (LearnerIndexError, OSError) as error:
             cohort.hashes.append("")
             cohort.leave_out(row, reason_of(error))
-    try:
+    with suppress(OSError):  # a cache: what it would have saved is only time
+        make_private(folder)
         hashes.save()
-    except OSError:
-        return  # a cache: what it would have saved is only time

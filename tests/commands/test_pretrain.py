@@ -48,6 +48,8 @@ def test_says_when_nobody_was_left_unseen(home, program):
 
     assert "no patient was left unseen" in done.out
     assert "--folds or --test-share" in done.out
+    assert done.out.splitlines()[2].endswith("val (SEEN BY ENCODER)")
+    assert "has not seen" not in done.err
 
 
 def test_says_when_too_few_unseen_patients_have_two_visits(home, program):
@@ -74,7 +76,35 @@ def test_folds_are_a_line_each(home, program):
     lines = done.out.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["fold-1", "fold-2"]
     assert [line.split()[3] for line in lines[2:4]] == ["5", "5"]
+    assert lines[4].startswith("mean over 2 folds: rho ")
+    assert lines[4].endswith("), 10 unseen patients, 30 pairs")
     assert done.err.splitlines()[-1].endswith("--encoder run/fold-1")
+
+
+@pytest.mark.parametrize(("threshold", "is_told"), [((), True), (("--threshold", "4"), False)])
+def test_reliability_of_a_kinds_own_threshold_is_printed(home, program, threshold, is_told):
+    """Without repeats of the user's own; of a θ that was given, nothing is known."""
+    altered("health_score", lambda number, row: number % 29)()
+
+    done = program(*PRETRAIN, "--score-kind", "mmse", *threshold)
+
+    first = done.out.splitlines()[0]
+    assert first.startswith("run: ")
+    assert ("Clark et al. 1999" in first) == is_told
+    assert f"θ {4 if threshold else 3} points" in first
+
+
+def test_own_repeats_win_over_what_is_known(home, program):
+    """A share of the user's own pairs, instead of a figure from elsewhere."""
+    altered("day", lambda number, row: 0)()
+    altered("rescan", lambda number, row: "true" if number % 3 else "")()
+    altered("health_score", lambda number, row: number % 29)()
+
+    done = program(*PRETRAIN, "--score-kind", "mmse")
+
+    first = done.out.splitlines()[0]
+    assert "pairs of repeats would be called changed" in first
+    assert "Clark" not in first
 
 
 def test_flags_are_settings(home, program):
@@ -143,7 +173,7 @@ def test_resume_takes_the_runs_own_settings(home, program):
     done = program("pretrain", "cohort.csv", "-o", "run", "--resume")
 
     assert stopped.code == 130
-    assert "--resume" in stopped.err
+    assert sum("--resume" in line for line in stopped.err.splitlines()) == 1
     assert done.code == 0
     found = Path("run/encoder.safetensors").read_bytes()
     assert found == Path("wanted/encoder.safetensors").read_bytes()

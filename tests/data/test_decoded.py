@@ -565,3 +565,13 @@ def test_threads_share_a_cache(folder, tmp_path):
     assert cache.hits > 0
     assert _size(folder) <= 5_000
     assert cache.notes == ()
+
+
+def test_only_its_owner_may_look_into_the_cache(folder, image):
+    """The folder is made with mode 0700, and one that exists keeps its own."""
+    DecodedCache(folder, ROOMY).frames("a" * 32, image, TINY, jitter=False)
+    (folder.parent / "shared").mkdir(mode=0o755)
+    DecodedCache(folder.parent / "shared", ROOMY).frames("a" * 32, image, TINY, jitter=False)
+
+    modes = [path.stat().st_mode & 0o777 for path in (folder, folder.parent / "shared")]
+    assert modes == [0o700, 0o755]

@@ -219,7 +219,14 @@ def test_each_patient_is_unseen_by_one_fold(home, tmp_path):
     assert done.run["folds"] == ["fold-1", "fold-2"]
     figures = [fold.run["figures"]["unseen"] for fold in done.folds]
     assert done.run["figures"]["unseen"] == dict(zip(done.run["folds"], figures, strict=True))
-    assert done.run["figures"]["unseen_mean_rho"] == np.mean([found["rho"] for found in figures])
+    mean = done.run["figures"]["unseen_mean"]
+    assert mean["rho"] == pytest.approx(np.mean([found["rho"] for found in figures]))
+    assert (mean["n_patients"], mean["n_pairs"]) == (10, 30)
+    drawn = np.mean(
+        [np.array(fold.run["unseen_draws"], dtype=float) for fold in done.folds], axis=0
+    )
+    ends = np.nanquantile(drawn, [0.025, 0.975])
+    assert [mean["low"], mean["high"]] == pytest.approx(ends.tolist())
     assert [found["n_patients"] for found in figures] == [5, 5]
     assert names(done.folder) == {"run.json", "fold-1", "fold-2"}
     assert all(names(fold.folder) == FILES for fold in done.folds)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import pytest
 from learner_index.config import Preprocessing, PretrainOptions, ScoreOptions, SplitOptions
 from learner_index.data.manifest import read_manifest, require_valid
 from learner_index.data.split import PatientSplit
-from learner_index.errors import ManifestError, NotEnoughDataError, SplitError
+from learner_index.errors import (
+    ManifestError,
+    NotEnoughDataError,
+    RunError,
+    ScanError,
+    SplitError,
+)
 from learner_index.pipeline.trainingset import TrainingSet, read_training_set
 from tests.pipeline.pretrain_toy import changed, scored_cohort
 from tests.toy import write_manifest
@@ -28,7 +35,8 @@ def opened(folder: Path, options: PretrainOptions = DEFAULT) -> TrainingSet:
 def decode(found: TrainingSet) -> list[tuple[int, int]]:
     """Read every scan; what was told of the progress."""
     told: list[tuple[int, int]] = []
-    found.decode(SEEN, jitter=True, workers=2, progress=lambda *given: told.append(given))
+    rows = range(found.manifest.n_scans)
+    found.decode(rows, SEEN, jitter=True, workers=2, progress=lambda *given: told.append(given))
     return told
 
 
@@ -80,6 +88,57 @@ def test_broken_scans_are_found_once(tmp_path):
     assert "scans" not in str(found.skipped[1])
     assert found.is_usable.tolist() == [True, False, True, False, True, True, True, True, False]
     assert found.fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_memory_that_runs_out_leaves_no_scan_out(tmp_path, is_wrapped):
+    """It says nothing against the scan: one clear error, also where a reader wrapped it."""
+    scored_cohort(tmp_path, n_patients=2)
+    found = opened(tmp_path)
+
+    def fail(*given, **more):
+        if is_wrapped:
+            raise ScanError("needs more memory than there is") from MemoryError()
+        raise MemoryError
+
+    with (
+        mock.patch.object(found.cache, "frames", fail),
+        pytest.raises(RunError, match=r"memory ran out at scan p0d0.*lower --workers"),
+    ):
+        decode(found)
+    assert found.skipped == []
+
+
+def test_usable_fingerprint_names_what_can_be_read(tmp_path):
+    """One scan less is another fingerprint; the order of rows is not."""
+    scored_cohort(tmp_path, n_patients=2)
+    found = opened(tmp_path)
+    before = found.usable_fingerprint([0, 1, 2])
+
+    assert found.usable_fingerprint([2, 1, 0]) == before
+    found.leave_out(1, "gone")
+    assert found.usable_fingerprint([0, 1, 2]) != before
+    assert found.usable_fingerprint([0, 1, 2]) == found.usable_fingerprint([0, 2])
+
+
+def test_only_rows_asked_for_are_decoded(tmp_path):
+    """And their size is known, for the cache."""
+    scored_cohort(tmp_path, n_patients=2)
+    found = opened(tmp_path)
+
+    found.decode([1, 4], SEEN, jitter=True, workers=1, progress=lambda *given: None)
+
+    assert found.decoded_bytes == {1: 16 * 16 * 2, 4: 16 * 16 * 2}
+    assert (found.cache.hits, found.cache.misses) == (0, 2)
+
+
+def test_the_cache_is_for_its_owners_eyes(tmp_path):
+    """Hashes and pixels lie in a folder that nobody else may enter."""
+    scored_cohort(tmp_path, n_patients=2)
+
+    opened(tmp_path)
+
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
 def test_progress_counts_scans_that_are_read(tmp_path):
