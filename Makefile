@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV := .bootstrap/bin/uv
 RUN := .venv/bin/python -m
+TWO := --numprocesses 2 --dist loadfile
 INSTALL := $(UV) pip install --quiet --python .venv --constraint constraints.txt --editable
 
 .PHONY: demo test quick lint bench clean
@@ -10,10 +11,10 @@ demo: .venv/demo.done  ## simulate a cohort, build a store, ask who looks like w
 	.venv/bin/learner-index demo --folder demo
 
 test: .venv/test.done lint  ## everything CI runs
-	$(RUN) pytest --cov --cov-report=term --cov-fail-under=90
+	$(RUN) pytest $(TWO) --cov --cov-report=term --cov-fail-under=90
 
 quick: .venv/test.done  ## the tests that take seconds
-	$(RUN) pytest -m "not slow"
+	$(RUN) pytest $(TWO) -m "not slow"
 
 lint: .venv/test.done
 	$(RUN) ruff check .

@@ -30,7 +30,7 @@ from learner_index.data.manifest import read_manifest
 from learner_index.data.simulate import simulate_lus
 from learner_index.data.visits import visit_codes
 from learner_index.learn.encoder import load_encoder, make_encoder
-from learner_index.pipeline.configfile import read_pretrain_options
+from learner_index.pipeline.configfile import read_pretrain_options, toml_value
 from learner_index.pipeline.embed import read_frames
 from learner_index.pipeline.pretrain import pretrain
 from learner_index.pipeline.runs import is_run, read_run
@@ -57,13 +57,17 @@ def settings(asked, name, seed):
             "encoder.precision": asked.precision,
             "score.kind": "sf",
             "score.bins": asked.bins or None,
+            "augment.flip": True,
             "training.epochs": asked.epochs,
             "training.seed": seed,
             "split.seed": seed,
             "objective.name": name.partition(":")[0],
-            "objective.settings": dict(
-                pair.split("=") for pair in name.partition(":")[2].split(",") if pair
-            ),
+            "objective.settings": {
+                word: toml_value(value)
+                for word, _, value in (
+                    pair.partition("=") for pair in name.partition(":")[2].split(",") if pair
+                )
+            },
         },
     )
 
@@ -106,39 +110,49 @@ def measured(asked, seed):
     return arrays, truth["s"].to_numpy(), found
 
 
-def against(first, second, cases):
-    """Difference of two encoders over all seeds."""
-    return compare_agreement(
-        [
+def against(first, second, cases, *, is_true=False):
+    """Difference of two encoders over all seeds, by observed scores or by true severities."""
+    found = []
+    for arrays, truth, embedded in cases:
+        known = {**arrays, "score": truth} if is_true else arrays
+        centers = [patient_mean(embedded[name], arrays["patient"]) for name in (first, second)]
+        found.append(
             Case(
-                found[first],
-                found[second],
-                **arrays,
-                center_first=patient_mean(found[first], arrays["patient"]),
-                center_second=patient_mean(found[second], arrays["patient"]),
+                embedded[first],
+                embedded[second],
+                **known,
+                center_first=centers[0],
+                center_second=centers[1],
             )
-            for arrays, _, found in cases
-        ]
-    )
+        )
+    return compare_agreement(found)
 
 
-def rows(asked, cases):
+def in_words(found):
+    """A difference with its interval."""
+    return f"{found.delta:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+
+
+def rhos(name, cases, *, is_true=False):
+    """One correlation a seed."""
+    for arrays, truth, embedded in cases:
+        known = {**arrays, "score": truth} if is_true else arrays
+        center = patient_mean(embedded[name], arrays["patient"])
+        yield distance_agreement(embedded[name], **known, center=center, n_bootstraps=0).rho
+
+
+def rows(cases):
     """One line of the table for each encoder."""
     for name in cases[0][2]:
-        rhos, true_rhos = [], []
-        for arrays, truth, found in cases:
-            center = patient_mean(found[name], arrays["patient"])
-            agreement = distance_agreement(found[name], **arrays, center=center, n_bootstraps=0)
-            rhos.append(agreement.rho)
-            seen = {**arrays, "score": truth}
-            real = distance_agreement(found[name], **seen, center=center, n_bootstraps=0)
-            true_rhos.append(real.rho)
-        each = " / ".join(f"{rho:.2f}" for rho in rhos)
-        words = "–"
+        seen, real = list(rhos(name, cases)), list(rhos(name, cases, is_true=True))
+        each = " / ".join(f"{rho:.2f}" for rho in seen)
+        words = ["–", "–"]
         if name != "mse" and "mse" in cases[0][2]:
-            found = against(name, "mse", cases)
-            words = f"{found.delta:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-        yield f"| {name} | {each} | {np.mean(rhos):.3f} | {words} | {np.mean(true_rhos):.3f} |"
+            words = [in_words(against(name, "mse", cases, is_true=true)) for true in (False, True)]
+        yield (
+            f"| {name} | {each} | {np.mean(seen):.3f} | {words[0]} | {np.mean(real):.3f} | "
+            f"{words[1]} |"
+        )
 
 
 def oracle(cases):
@@ -168,11 +182,11 @@ def main():
     start_s = time.monotonic()
     cases = [measured(asked, seed) for seed in asked.seeds]
     n_pairs = against(*list(cases[0][2])[:2], cases) if len(cases[0][2]) > 1 else None
-    print("| objective | rho by seed | mean | minus mse (95 % by patient) | rho with true |Δs| |")
-    print("|---|---|---|---|---|")
-    for row in rows(asked, cases):
+    print("| objective | ρ by seed | mean | minus mse (95 %) | ρ with true severity | minus mse |")
+    print("|---|---|---|---|---|---|")
+    for row in rows(cases):
         print(row)
-    print(f"| oracle: true severities | | {oracle(cases):.3f} | | 1 |")
+    print(f"| oracle: true severities | | {oracle(cases):.3f} | | 1 | |")
     if n_pairs:
         print(f"\nn = {n_pairs.n_patients} simulated patients, {n_pairs.n_pairs} pairs of visits")
     print(f"{time.monotonic() - start_s:.0f} s")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         EncoderOptions,
         ManifestOptions,
         Preprocessing,
+        PretrainOptions,
         SimilarOptions,
     )
     from learner_index.data.manifest import read_manifest
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from learner_index.data.records import Hit, Hits, Reference, Scan
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
-    from learner_index.pipeline.gain import Gain, measure_gain
+    from learner_index.pipeline.configfile import read_pretrain_options
+    from learner_index.pipeline.gain import Gain, GainDifference, compare_gains, measure_gain
     from learner_index.pipeline.manifest import check_cohort, write_manifest
+    from learner_index.pipeline.objectives import list_objectives
+    from learner_index.pipeline.pretrain import PretrainResult, pretrain
     from learner_index.pipeline.simulate import simulate
     from learner_index.pipeline.source import ChosenEncoder
 
@@ -29,34 +33,46 @@ __all__ = [
     "Cohort",
     "EncoderOptions",
     "Gain",
+    "GainDifference",
     "Hit",
     "Hits",
     "ManifestOptions",
     "Preprocessing",
+    "PretrainOptions",
+    "PretrainResult",
     "Reference",
     "Scan",
     "SimilarOptions",
     "build",
     "check_cohort",
+    "compare_gains",
     "errors",
+    "list_objectives",
     "measure_gain",
     "open_store",
     "preprocess",
+    "pretrain",
     "read_manifest",
+    "read_pretrain_options",
     "read_scan",
     "simulate",
     "write_manifest",
 ]
 _HOMES = {
-    "config": "BuildOptions EncoderOptions ManifestOptions Preprocessing SimilarOptions",
+    "config": (
+        "BuildOptions EncoderOptions ManifestOptions Preprocessing PretrainOptions SimilarOptions"
+    ),
     "data.manifest": "read_manifest",
     "data.preprocess": "preprocess",
     "data.readers": "read_scan",
     "data.records": "Hit Hits Reference Scan",
     "pipeline.build": "build",
     "pipeline.cohort": "Cohort open_store",
-    "pipeline.gain": "Gain measure_gain",
+    "pipeline.configfile": "read_pretrain_options",
+    "pipeline.gain": "Gain GainDifference compare_gains measure_gain",
     "pipeline.manifest": "check_cohort write_manifest",
+    "pipeline.objectives": "list_objectives",
+    "pipeline.pretrain": "PretrainResult pretrain",
     "pipeline.simulate": "simulate",
     "pipeline.source": "ChosenEncoder",
 }

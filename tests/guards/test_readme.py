@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from learner_index.commands import app
+from learner_index.pipeline import demo
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CONSOLE = re.search(r"```console\n(.*?)```", README, re.DOTALL)
@@ -27,6 +28,8 @@ def test_readme_commands_and_snippet_run(tmp_path, monkeypatch):
     """The demo, its five commands and the Python lines all work; the cohort is the one shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    # One epoch instead of six: what the console block shows does not depend on it.
+    monkeypatch.setattr(demo, "SETTINGS", demo.SETTINGS | {"training.epochs": 1})
     runner = CliRunner()
 
     assert runner.invoke(app, ["demo", "--folder", "demo"]).exit_code == 0
