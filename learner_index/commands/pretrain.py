@@ -167,7 +167,7 @@ def pretrain(
         )
     if result.is_first:
         print_json(dict(result.run)) if json else _print(result)
-        _say(result, manifest)
+        _say(result, manifest, changes)
     if result.skipped:
         raise typer.Exit(3)
 
@@ -212,7 +212,7 @@ def _print(result: "PretrainResult") -> None:
         typer.echo("fewer than 3 unseen patients have two scored visits, so nothing honest to show")
 
 
-def _say(result: "PretrainResult", manifest: Path) -> None:
+def _say(result: "PretrainResult", manifest: Path, changes: Mapping[str, Any]) -> None:
     """Notes, what was left out, and what to do next."""
     for note in result.notes:
         typer.echo(f"noticed {note}", err=True)
@@ -223,7 +223,7 @@ def _say(result: "PretrainResult", manifest: Path) -> None:
         typer.echo(f"skipped {more:,} more: run.json lists all", err=True)
     first = (result.folds or (result,))[0].folder
     words = shlex.join(["learner-index", "build", str(manifest), "--encoder", str(first)])
-    typer.echo(f"next: {words}", err=True)
+    typer.echo(f"next: {words}{shared.typed_again(changes)}", err=True)
 
 
 def _names(run: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 def test_trains_and_tells_how_it_went(home, program):
     """A table with n on stdout, stages and the next command on stderr; the run is there."""
-    done = program(*PRETRAIN, "--test-share", "0.3")
+    done = program(*PRETRAIN, "--test-share", "0.3", "--score-per", "visit")
 
     lines = done.out.splitlines()
     assert done.code == 0
@@ -38,7 +38,8 @@ def test_trains_and_tells_how_it_went(home, program):
     assert lines[2].split()[:6] == ["run", "5", "2", "3", "1", "1"]
     assert lines[2].split()[-2:] == ["9", "unseen"]
     assert "no patient was left unseen" not in done.out
-    assert done.err.splitlines()[-1] == ("next: learner-index build cohort.csv --encoder run")
+    following = "next: learner-index build cohort.csv --encoder run --score-per visit"
+    assert done.err.splitlines()[-1] == following
     assert read_run(Path("run"))["state"] == "done"
 
 
