@@ -58,6 +58,17 @@ def pick_precision(precision: str, device: torch.device) -> Literal["fp32", "bf1
     return precision  # type: ignore[return-value]  # one of the three that are left
 
 
+def training_precision(precision: str, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    """As `pick_precision`, but a CPU may train in bfloat16, although it does not embed in it.
+
+    Raises:
+        EncoderError: float16 on a CPU, or an unknown name.
+    """
+    if device.type == "cpu" and precision == "bf16":
+        return "bf16"
+    return pick_precision(precision, device)
+
+
 def device_label(device: torch.device) -> str:
     """Name of the device for a card: "cpu", or the GPU's model."""
     if device.type == "cpu":

@@ -15,7 +15,7 @@ from learner_index.errors import EncoderError, SettingsError
 from learner_index.learn.augment import check_augment
 from learner_index.learn.batches import PatientBatches
 from learner_index.learn.card import Origin
-from learner_index.learn.device import pick_device, pick_precision
+from learner_index.learn.device import pick_device, training_precision
 from learner_index.learn.encoder import build_network
 from learner_index.learn.feed import Feed, ReadFrames
 from learner_index.learn.frozen import Encoder
@@ -101,7 +101,7 @@ def fit_encoder(lesson: Lesson) -> Trained:
     wanted = options.encoder
     place = lesson.processes
     device = pick_device(place.device(wanted.device))
-    precision = _precision(wanted.precision, device)
+    precision = training_precision(wanted.precision, device)
     spec = parse_spec(wanted.spec or DEFAULT_SPEC)
     seed = options.training.seed
     backbone = build_backbone(spec, size=lesson.preprocessing.size, seed=seed)
@@ -183,13 +183,6 @@ def _origin(spec: str, backbone: Backbone, options: PretrainOptions, lesson: Les
         trained_on=lesson.trained_on,
         seed=options.training.seed,
     )
-
-
-def _precision(name: str, device: torch.device) -> str:
-    """Number format of training; unlike embedding, a CPU may train in bfloat16."""
-    if device.type == "cpu" and name == "bf16":
-        return name
-    return pick_precision(name, device)
 
 
 def check_training(options: PretrainOptions) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from learner_index.learn.device import device_label, pick_device, pick_precision
+from learner_index.learn.device import device_label, pick_device, training_precision
 from learner_index.learn.processes import Processes
 
 
@@ -11,7 +11,7 @@ def machine_of(device: str, precision: str, processes: Processes) -> dict[str, i
 
     Args:
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto", "fp32", "bf16" or "fp16"; unlike embedding, a CPU may train in bf16.
+        precision: "auto", "fp32", "bf16" or "fp16".
         processes: this process among others.
 
     Raises:
@@ -19,10 +19,9 @@ def machine_of(device: str, precision: str, processes: Processes) -> dict[str, i
         SettingsError: several processes would share it.
     """
     place = pick_device(processes.device(device))
-    is_cpu_bf16 = place.type == "cpu" and precision == "bf16"
     return {
         "world": processes.world,
         "threads": torch.get_num_threads(),
         "device": device_label(place),
-        "precision": precision if is_cpu_bf16 else pick_precision(precision, place),
+        "precision": training_precision(precision, place),
     }

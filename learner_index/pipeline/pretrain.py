@@ -20,7 +20,7 @@ from learner_index.data.manifest import read_manifest, require_valid
 from learner_index.data.split import PatientSplit
 from learner_index.errors import DivergedError, EncoderError, RunFormatError, RunWriteError
 from learner_index.learn.batches import check_batches
-from learner_index.learn.device import pick_device, pick_precision
+from learner_index.learn.device import pick_device, training_precision
 from learner_index.learn.fit import (
     DEFAULT_SPEC,
     History,
@@ -157,9 +157,7 @@ def _check(options: PretrainOptions) -> None:
     check_batches(options.batches)
     JointLoss.of(options.objective, LabelScale(1.0, 1.0))
     wanted = options.encoder
-    device = pick_device(wanted.device)
-    if wanted.precision != "bf16":  # which a CPU may train in, although it does not embed in it
-        pick_precision(wanted.precision, device)
+    training_precision(wanted.precision, pick_device(wanted.device))
     size = 224 if wanted.size is None else wanted.size
     build_backbone(parse_spec(wanted.spec or DEFAULT_SPEC), size=size, seed=options.training.seed)
 
@@ -192,7 +190,7 @@ class _Work(Job):
             try:
                 results.append(self.run(fold, split, known_run(fold, resume=True)))
             except DivergedError as problem:
-                batch = list(getattr(problem, "scan_ids", ()))
+                batch = list(problem.scan_ids)
                 self._write(folder, record | {"state": "diverged", "fold": name, "batch": batch})
                 problem.args = (f"{name}: {problem}",)
                 raise
@@ -240,7 +238,7 @@ class _Work(Job):
         try:
             trained = fit_encoder(lesson)
         except DivergedError as problem:
-            batch = list(getattr(problem, "scan_ids", ()))
+            batch = list(problem.scan_ids)
             self._write(folder, record | {"state": "diverged", "batch": batch})
             raise
         if self.processes.is_first:

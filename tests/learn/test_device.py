@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from learner_index.errors import EncoderError
-from learner_index.learn.device import device_label, pick_device, pick_precision
+from learner_index.learn.device import (
+    device_label,
+    pick_device,
+    pick_precision,
+    training_precision,
+)
 
 
 @pytest.fixture
@@ -88,3 +93,12 @@ def test_label_names_the_hardware(gpus):
 
     assert device_label(torch.device("cpu")) == "cpu"
     assert device_label(torch.device("cuda", 0)) == "cuda (GPU 0)"
+
+
+def test_a_cpu_trains_in_bfloat16_but_not_in_float16():
+    """Training may use what a CPU computes quickly; fp16 needs a GPU there too."""
+    cpu = torch.device("cpu")
+
+    assert [training_precision(name, cpu) for name in ("auto", "bf16")] == ["fp32", "bf16"]
+    with pytest.raises(EncoderError, match="fp16 needs a GPU"):
+        training_precision("fp16", cpu)
