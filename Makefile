@@ -22,7 +22,8 @@ lint: .venv/test.done
 	$(RUN) mypy
 
 bench: .venv/test.done  ## speed as ratios, each in one run
-	for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file; done
+	for name in build cold encoder search store pretrain; do \
+		echo "== $$name"; .venv/bin/python benchmarks/$$name.py; done
 
 clean:
 	rm -rf .venv .bootstrap
