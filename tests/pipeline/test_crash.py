@@ -40,8 +40,9 @@ def test_killed_at_named_steps(tmp_path):
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     """Twenty kills at random moments, then rerun: byte for byte the undisturbed store."""
-    found = trials(tmp_path, "moments", "40" if IS_EXHAUSTIVE else "20")
+    count = 40 if IS_EXHAUSTIVE else 20
+    found = trials(tmp_path, "moments", str(count))
 
-    assert len(found) == 40
-    assert sum(line[1] == "True" for line in found) >= 20
+    assert len(found) == count
+    assert sum(line[1] == "True" for line in found) >= count // 2
     assert [line for line in found if line[3] != "same"] == []

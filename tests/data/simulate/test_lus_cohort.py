@@ -346,7 +346,7 @@ def test_an_empty_folder_is_filled(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"tier": "huge"}, "no tier 'huge': choose one of smoke, paper, power"),
+        ({"tier": "huge"}, "no tier 'huge': choose one of smoke, demo, paper, power"),
         ({"noise": -1.0}, "noise -1 is no finite number"),
         ({"noise": float("nan")}, "noise nan is no finite number"),
         ({"effect": float("inf")}, "effect inf is no finite number"),
