@@ -20,7 +20,8 @@ class Output(NamedTuple):
 
     Attributes:
         embedding: (b, e).
-        score: (b,) health score, higher is healthier; 0 from a head that was never trained.
+        score: (b,) predicted health score, or class where classes were trained on; higher is
+            healthier; 0 from a head that was never trained.
     """
 
     embedding: Tensor
