@@ -179,9 +179,11 @@ def _print(result: "BuildResult") -> None:
     if not result.is_trained:
         typer.echo("the encoder is untrained: its similarities are a baseline, no more")
     if result.n_seen:
+        has_others = result.n_seen < result.n_patients
         typer.echo(
             f"SEEN BY ENCODER: it was trained or tuned on {result.n_seen} of the "
-            f"{plural(result.n_patients, 'patient')}; the others are 'encoder_role == unseen'"
+            f"{plural(result.n_patients, 'patient')}; "
+            f"{'the others' if has_others else 'none'} are 'encoder_role == unseen'"
         )
     if result.n_reference_gone:
         typer.echo(

@@ -207,7 +207,7 @@ def test_a_pretraining_run_is_an_encoder(folder, program):
     done = program(*BUILD, "--encoder", "run")
     again = program(*BUILD, "--json")
 
-    seen = "SEEN BY ENCODER: it was trained or tuned on 2 of the 3 patients"
+    seen = "SEEN BY ENCODER: it was trained or tuned on 2 of the 3 patients; the others are"
     assert (done.code, done.err) == (0, "next: learner-index info c.zarr\n")
     assert seen in done.out
     assert "untrained" not in done.out
@@ -223,3 +223,12 @@ def test_a_run_decides_its_settings(folder, program):
     assert done.code == 1
     assert done.err == "error: the run's encoder takes size 32, not 64: leave the option out\n"
     assert not (folder / "c.zarr").exists()
+
+
+def test_nobody_is_called_unseen_where_all_were_seen(folder, program):
+    """A store of the run's own patients has no others to point to."""
+    make_run(folder / "run", PatientSplit(train=("p0", "p2"), val=("p1",)))
+
+    done = program(*BUILD, "--encoder", "run")
+
+    assert "on 3 of the 3 patients; none are 'encoder_role == unseen'" in done.out
