@@ -8,6 +8,7 @@ Metric = Literal["centered", "cosine", "euclidean"]
 Level = Literal["scan", "visit", "patient"]
 Clock = Literal["patient", "cohort"]
 Plane = Literal["axial", "coronal", "sagittal"]
+Transition = Literal["consecutive", "all", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,8 @@ class SplitOptions:
         test_share: share of the patients left unseen.
         folds: cross-fit this many encoders, each unseen by one fold of patients; None: one.
         seed: of the draw.
+        where: conditions on the manifest's columns, such as "view == ap"; other scans are not
+            used at all.
     """
 
     use_column: bool = True
@@ -191,6 +194,7 @@ class SplitOptions:
     test_share: float = 0.0
     folds: int | None = None
     seed: int = 0
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,3 +302,28 @@ class PretrainOptions:
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     training: TrainOptions = field(default_factory=TrainOptions)
     cache: CacheOptions = field(default_factory=CacheOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What an evaluation compares, and how.
+
+    Attributes:
+        objectives: to pretrain encoders with; what all are compared with comes first.
+        baselines: "handcrafted", or specs of frozen encoders.
+        seeds: trainings of each objective in each fold.
+        folds: of patients; the unseen ones of each are measured.
+        transitions: which visits are paired.
+        n_bootstraps: draws of patients for intervals.
+        n_permutations: of the paired test.
+        seed: of folds and draws.
+    """
+
+    objectives: tuple[str, ...] = ("mse", "learner_weighted")
+    baselines: tuple[str, ...] = ("handcrafted", "imagenet")
+    seeds: int = 3
+    folds: int = 5
+    transitions: Transition = "consecutive"
+    n_bootstraps: int = 2000
+    n_permutations: int = 2000
+    seed: int = 0

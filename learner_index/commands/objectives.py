@@ -54,6 +54,7 @@ def _card(card: Mapping[str, Any]) -> str:
             *_block("formula", formula),
             ("source", card["citation"]),
             ("note", card["note"]),
+            *([("assumes", f"that {card['assumes']}")] if card["assumes"] else []),
             *_block("settings", settings),
         ]
     )

@@ -3,7 +3,7 @@
 Files are not opened here; `data.check` looks at them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,16 @@ class Manifest:
     def row_word(self) -> str:
         """What a row of the file is called in messages: "line", or "row" in a Parquet file."""
         return row_word(self.path)
+
+    def only(self, rows: NDArray[np.intp]) -> "Manifest":
+        """Some of the scans, in the same order; what was noticed of the others is kept."""
+        texts, stamps = self.paths.texts, self.paths.stamps
+        return replace(
+            self,
+            table=self.table.iloc[rows].reset_index(drop=True),
+            lines=self.lines[rows],
+            paths=ScanPaths([texts[row] for row in rows], [stamps[row] for row in rows]),
+        )
 
     def texts(self, name: str) -> list[str | None]:
         """A text column as plain strings, None where missing; empty when there is no such one."""

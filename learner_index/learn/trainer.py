@@ -41,7 +41,7 @@ class Examples:
         scan_ids: (n,) names for messages.
         score: (n,) standardized targets, higher is healthier; NaN: not trained on.
         patient: (n,) number of the patient.
-        visit: (n,) number of the visit, unique over the cohort.
+        visit: (n,) number of the visit, unique over the cohort; below 0 where nothing says.
     """
 
     scan_ids: Sequence[str]
@@ -126,7 +126,7 @@ class Trainer:
         noted: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
     ) -> None:
         self._processes = processes or Processes()
-        network.head.requires_grad_(loss.regression is not None)  # or processes wait for it
+        network.head.requires_grad_(loss.trains_head)  # or processes wait for it
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean, self._std = normalization
         self._examples, self._batches, self._feed = examples, batches, feed

@@ -24,6 +24,7 @@ from learner_index.data.split import PatientSplit
 from learner_index.errors import EncoderError, NotEnoughDataError, ScanError
 from learner_index.pipeline.agree import require_agreement, require_same_cohort
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
+from learner_index.pipeline.manifest import rows_where
 from learner_index.pipeline.present import Present
 from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.roles import (
@@ -50,9 +51,7 @@ from learner_index.pipeline.sync import (
     wanted_kinds,
     without_dropped,
 )
-from learner_index.search.filters import column_kinds, fulfils, parse_where
 from learner_index.search.reference import fit_reference
-from learner_index.search.table import SearchTable
 from learner_index.store.paths import Step, cache_folder, no_step
 from learner_index.store.writer import StoreWriter, open_writer
 
@@ -146,11 +145,7 @@ class _Build:
 
     def _chosen_rows(self) -> NDArray[np.intp]:
         """Manifest rows this build looks at, in order."""
-        table = SearchTable(np.empty((self.manifest.n_scans, 0), np.float32), self.manifest.table)
-        kept = np.ones(len(table), dtype=bool)
-        for text in self.options.where:
-            kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
-        rows = np.flatnonzero(kept)[: self.options.limit]
+        rows = rows_where(self.manifest, self.options.where)[: self.options.limit]
         if len(rows) == 0:
             raise NotEnoughDataError(
                 f"no scan of {self.manifest.path.name} is left to build from: "

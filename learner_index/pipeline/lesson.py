@@ -21,6 +21,7 @@ from learner_index.learn.objectives.joint import JointLoss
 from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.processes import Processes
 from learner_index.learn.trainer import Examples, Watched
+from learner_index.pipeline.changes import require_changes
 from learner_index.pipeline.source import declare_preprocessing
 from learner_index.pipeline.trainingset import GIGABYTE, TrainingSet
 from learner_index.pipeline.validation import validation_of
@@ -82,9 +83,10 @@ def make_lesson(
     scale = target_scale(target[train], cohort.patient[train])
     visible = np.full(len(target), np.nan)
     visible[train] = (target[train] - scale[0]) / scale[1]
-    visit = np.where(cohort.visit >= 0, cohort.visit, len(target) + np.arange(len(target)))
+    visit = np.where(cohort.visit >= 0, cohort.visit, -1 - np.arange(len(target)))
     labels = LabelScale.fit(visit_means(visible[train], visit[train]))
     loss = JointLoss.of(options.objective, labels)
+    require_changes(loss, visible[train], cohort.patient[train], visit[train])
     validation, lacks = validation_of(
         cohort,
         rows["val"][usable[rows["val"]]],

@@ -4,13 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from learner_index.config import ManifestOptions
 from learner_index.data.bids import write_manifest_from_bids
 from learner_index.data.check import check_manifest
 from learner_index.data.folder import write_manifest_from_folder
-from learner_index.data.manifest import read_manifest
+from learner_index.data.manifest import Manifest, read_manifest
 from learner_index.data.report import Report
 from learner_index.data.writing import FolderResult
+from learner_index.errors import NotEnoughDataError
+from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.table import SearchTable
 
 
 def write_manifest(
@@ -49,3 +55,37 @@ def check_cohort(manifest: Path, changes: Mapping[str, Any] | None = None) -> Re
         ManifestError: nothing can be made of the file.
     """
     return check_manifest(read_manifest(manifest, ManifestOptions(**(changes or {}))))
+
+
+def rows_where(manifest: Manifest, conditions: Sequence[str]) -> NDArray[np.intp]:
+    """Rows of a manifest whose columns fulfil all conditions, in order; perhaps none.
+
+    Args:
+        manifest: the table.
+        conditions: each "column op value"; without any, all rows do.
+
+    Raises:
+        QueryError: a condition is not understood.
+    """
+    table = SearchTable(np.empty((manifest.n_scans, 0), np.float32), manifest.table)
+    kept = np.ones(len(table), dtype=bool)
+    for text in conditions:
+        kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
+    return np.flatnonzero(kept)
+
+
+def only_where(manifest: Manifest, conditions: Sequence[str]) -> Manifest:
+    """The scans that fulfil all conditions; arguments as in `rows_where`.
+
+    Raises:
+        QueryError: a condition is not understood.
+        NotEnoughDataError: no scan fulfils them.
+    """
+    if not conditions:
+        return manifest
+    rows = rows_where(manifest, conditions)
+    if len(rows) == 0:
+        raise NotEnoughDataError(
+            f"no scan of {manifest.path.name} fulfils {' and '.join(conditions)}: loosen --where"
+        )
+    return manifest.only(rows)

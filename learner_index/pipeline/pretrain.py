@@ -29,10 +29,9 @@ from learner_index.learn.fit import (
     check_training,
     fit_encoder,
 )
-from learner_index.learn.objectives.joint import JointLoss
-from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.processes import Processes, joined
 from learner_index.learn.weights import build_backbone, parse_spec
+from learner_index.pipeline.changes import assumption_note, check_objective, require_visits
 from learner_index.pipeline.configfile import options_from
 from learner_index.pipeline.lesson import (
     Job,
@@ -44,6 +43,7 @@ from learner_index.pipeline.lesson import (
     require_scans,
     require_world,
 )
+from learner_index.pipeline.manifest import only_where
 from learner_index.pipeline.record import base_record, machine_notes, start_weights
 from learner_index.pipeline.runfolder import (
     held,
@@ -134,12 +134,14 @@ def pretrain(
     changes = manifest_changes or {}
     manifest = read_manifest(manifest_path, replace(manifest_options_of(known), **changes))
     require_valid(manifest)
+    manifest = only_where(manifest, chosen.split.where)
     cache_folder = Path(chosen.cache.folder or folder.absolute().parent / CACHE)
     cohort = read_training_set(manifest, chosen, cache_folder)
     splits = cohort.splits(chosen)
     with joined() as processes:
         work = _Work(cohort, chosen, workers, talk if processes.is_first else Talk(), processes)
         require_world(work, splits)
+        require_visits(cohort, chosen, splits)
         agree(work)
         if not processes.is_first:
             return work.run_all(folder, splits, known)
@@ -155,7 +157,7 @@ def _check(options: PretrainOptions) -> None:
     """
     check_training(options)
     check_batches(options.batches)
-    JointLoss.of(options.objective, LabelScale(1.0, 1.0))
+    check_objective(options)
     wanted = options.encoder
     training_precision(wanted.precision, pick_device(wanted.device))
     size = 224 if wanted.size is None else wanted.size
@@ -273,7 +275,8 @@ class _Work(Job):
                 if is_used
                 else "column split is not used: folds are drawn"
             )
-        return [*found, *self.cohort.cache.notes]
+        note = assumption_note(self.cohort, self.options.objective)
+        return [*found, *([note] if note else ()), *self.cohort.cache.notes]
 
     def _finish(
         self,

@@ -44,6 +44,14 @@ def test_a_name_shows_the_whole_card(monkeypatch):
     assert sum("D_ij" in line for line in shown.splitlines()) == 2
 
 
+def test_what_is_assumed_of_the_disease_is_shown(monkeypatch):
+    """Of an objective that takes something for granted, and of no other."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    assert "assumes  that getting better is getting worse run backwards" in run("direction").output
+    assert "assumes" not in run("learner_weighted").output
+
+
 def test_a_card_without_settings_says_so():
     """`mse` has none."""
     assert run("mse").output.splitlines()[-1].split() == ["settings", "none"]
@@ -57,7 +65,7 @@ def test_json_holds_every_card():
     assert [card["name"] for card in cards if card["is_default"]] == ["learner_weighted"]
     assert cards[0]["kind"] == "regression"
     fields = {"name", "title", "kind", "status", "formula", "citation", "note", "settings"}
-    assert all(fields <= set(card) for card in cards)
+    assert all(fields | {"assumes"} <= set(card) for card in cards)
 
 
 def test_json_of_one_is_its_card():

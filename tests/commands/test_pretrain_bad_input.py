@@ -52,6 +52,13 @@ CASES = [
     Case("one fold", (*PRETRAIN, "--folds", "1")),
     Case("objective misspelt", (*PRETRAIN, "--objective", "learner_wieghted")),
     Case("objective's setting unknown", (*PRETRAIN, "--set", "objective.settings.gama=2")),
+    Case("one scan a patient", (*PRETRAIN, "--objective", "direction", "--scans", "1")),
+    Case(
+        "one visit a patient",
+        (*PRETRAIN, "--objective", "antisymmetric_delta"),
+        altered("day", lambda number, row: 0),
+    ),
+    Case("small changes", (*PRETRAIN, "--objective", "direction")),
     Case("encoder misspelt", (*PRETRAIN, "--encoder", "timm:resnet10")),
     Case("device unknown", (*PRETRAIN, "--device", "gpu")),
     Case("precision unknown", (*PRETRAIN, "--precision", "fp8")),

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from learner_index.config import BatchOptions
 from learner_index.errors import NotEnoughDataError, SettingsError
 from learner_index.learn.batches import PairCounts, PatientBatches, check_batches, count_pairs
+from learner_index.learn.objectives.pairs import pair_mask
 
 _SHAPES = {"n_patients": st.integers(2, 23), "p": st.integers(2, 9), "v": st.integers(1, 4)}
 
@@ -121,6 +123,18 @@ def test_scans_are_of_different_visits_where_possible(visits, scans, v, n_visits
             for own in rows.reshape(3, v):
                 assert len(set(visit[own])) == n_visits
                 assert len(set(own)) == n_scans
+
+
+def test_two_scans_of_a_patient_are_a_pair_of_visits():
+    """Whoever has two visits gives every batch a change to compare, whoever has one none."""
+    patient, visit, score = _cohort(6)
+    visit[patient == 103] = 0
+    batches = PatientBatches(patient, visit, score, BatchOptions(3, 2), 0)
+
+    for rows in batches.epoch(0):
+        drawn = (torch.from_numpy(codes[rows]) for codes in (score, patient, visit))
+        changed = set(patient[rows][pair_mask(*drawn, "intra").any(1).numpy()].tolist())
+        assert changed == set(patient[rows].tolist()) - {103}
 
 
 def test_repeats_are_spread_evenly():

@@ -257,7 +257,7 @@ class _Seen:
     """A loss that tells what it was given."""
 
     def __init__(self, loss, call) -> None:
-        self.regression, self._call = loss.regression, call
+        self.trains_head, self._call = loss.trains_head, call
 
     def __call__(self, *given, **named):
         return self._call(*given, **named)

@@ -169,6 +169,17 @@ def test_all_objectives_see_the_same_pixels(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(seen["mse"], seen["rnc"], strict=True))
 
 
+def test_a_head_that_reads_changes_is_trained(tmp_path):
+    """Without regression, an objective on predicted scores moves the head; its bias stays."""
+    objective = ObjectiveOptions("antisymmetric_delta", regression_weight=0)
+    trainer = full(objective=objective, more={}).trainer(tmp_path)
+
+    weights = trainer.run()
+
+    assert weights["head.weight"].any()
+    assert weights["head.bias"].abs() < 1e-3
+
+
 def test_a_head_nobody_trains_stays_zero(tmp_path):
     """Without regression the health-score head has no gradient and keeps its zeros."""
     objective = ObjectiveOptions("rnc", regression_weight=0)

@@ -68,6 +68,24 @@ def test_many_zones_of_one_visit_do_not_narrow_the_kernel(tmp_path):
     assert scales[1].range == pytest.approx(scales[0].range)
 
 
+def test_scans_of_unknown_visits_are_numbered_below_0(tmp_path):
+    """Each for itself, so that no two of them are taken for two visits of a patient."""
+    rows = scored_cohort(tmp_path, n_patients=4)
+    for row in rows[:3]:
+        row["day"] = ""
+    write_manifest(tmp_path / "cohort.csv", rows)
+
+    with (
+        mock.patch.object(module, "fit_encoder", side_effect=KeyboardInterrupt) as fit,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        pretrain(tmp_path / "cohort.csv", tmp_path / "run", ONCE)
+
+    visit = fit.call_args.args[0].examples.visit
+    assert (visit[:3] < 0).all() and (visit[3:] >= 0).all()
+    assert len(set(visit.tolist())) == 12
+
+
 # Which scans
 
 

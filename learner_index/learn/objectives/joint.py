@@ -46,7 +46,7 @@ class JointLoss:
 
     Attributes:
         regression: the term on predicted scores, None at weight 0.
-        contrastive: the term on pairs of embeddings; None at weight 0 or for regression alone.
+        contrastive: the term on pairs of scans; None at weight 0 or for regression alone.
         labels: scale of the training scores, in the units of the scores in a batch.
     """
 
@@ -80,6 +80,18 @@ class JointLoss:
                 f"contrastive weight {weights[1]:g}; set one it uses above 0"
             )
         return cls(first, second, labels)
+
+    @property
+    def trains_head(self) -> bool:
+        """Whether predicted scores play a part, or else the head would wait for a gradient."""
+        second = self.contrastive
+        reads = second is not None and second.objective.card.reads_prediction
+        return self.regression is not None or reads
+
+    @property
+    def needs_visits(self) -> bool:
+        """Whether the contrastive term compares visits of one patient and nothing else."""
+        return self.contrastive is not None and self.contrastive.settings.get("pairs") == "intra"
 
     def __call__(
         self,

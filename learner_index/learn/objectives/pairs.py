@@ -11,6 +11,7 @@ from torch.nn.functional import relu
 from learner_index.errors import SettingsError
 
 PAIRS = ("inter", "inter+visit", "all")
+CHANGE_PAIRS = ("intra", "all")  # of objectives on signed changes
 METRICS = ("cosine", "euclidean")
 TIE = 1e-5  # share of the labels' range within which standardizing moves equal differences apart
 
@@ -26,9 +27,10 @@ def pair_mask(score: Tensor, patient: Tensor, visit: Tensor, pairs: str) -> Tens
     Args:
         score: (b,) health scores; a row whose score is not finite is compared with none.
         patient: (b,) codes of patients.
-        visit: (b,) codes of visits, unique over the cohort.
+        visit: (b,) codes of visits, unique over the cohort; below 0 where nothing says which.
         pairs: "inter" two patients, "inter+visit" two patients or one visit (repeats and
-            augmented copies show the same state), "all" any two rows.
+            augmented copies show the same state), "intra" two known visits of one patient,
+            "all" any two rows.
 
     Returns:
         (b, b) booleans, symmetric, false on the diagonal.
@@ -43,9 +45,14 @@ def pair_mask(score: Tensor, patient: Tensor, visit: Tensor, pairs: str) -> Tens
         return known & other_patient
     if pairs == "inter+visit":
         return known & (other_patient | (visit[:, None] == visit))
+    if pairs == "intra":
+        known_visit = visit >= 0
+        two_visits = (visit[:, None] != visit) & known_visit[:, None] & known_visit
+        return known & ~other_patient & two_visits
     if pairs == "all":
         return known
-    raise SettingsError(f"no pairs {pairs!r}: choose one of {', '.join(PAIRS)}")
+    choices = dict.fromkeys((*PAIRS, *CHANGE_PAIRS))
+    raise SettingsError(f"no pairs {pairs!r}: choose one of {', '.join(choices)}")
 
 
 def differences(score: Tensor) -> Tensor:
@@ -54,8 +61,17 @@ def differences(score: Tensor) -> Tensor:
     Args:
         score: (b,) health scores.
     """
+    return rises(score).abs()
+
+
+def rises(score: Tensor) -> Tensor:
+    """(b, b) signed differences, score of i minus score of j; unknown scores count as 0.
+
+    Args:
+        score: (b,) health scores.
+    """
     known = at_least_float32(torch.where(torch.isfinite(score), score, 0.0))
-    return (known[:, None] - known).abs()
+    return known[:, None] - known
 
 
 def is_far(share: Tensor, threshold: float) -> Tensor:

@@ -25,7 +25,8 @@ class Card:
     Attributes:
         name: the name it is chosen by; also its file's.
         title: what it asks of the embeddings, in a few words.
-        kind: "regression" looks at predicted scores, "contrastive" at pairs of embeddings.
+        kind: "regression" looks at single predicted scores and stands alone, "contrastive" at
+            pairs of scans, beside `mse`.
         status: "published" with its formula, "reconstruction" of one that is not public, or
             "standard" textbook.
         formula: plain text; i is a row of the batch, j, k and t are its partners.
@@ -34,6 +35,10 @@ class Card:
         settings: defaults of its keyword settings; the loss's docstring says what they mean.
         choices: words allowed for each setting that is a word.
         may_be_zero: numbers among the settings that may be 0; all others are above 0.
+        reads_prediction: pairs are compared by predicted scores instead of embeddings, so the
+            head is trained.
+        assumes: what it takes for granted of the disease, as the end of "it assumes that"; ""
+            where nothing is.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Card:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     may_be_zero: tuple[str, ...] = ()
+    reads_prediction: bool = False
+    assumes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ class Loss(Protocol):
                 finite are left out.
             patient: (b,) int64 codes of patients.
             visit: (b,) int64 codes of visits, unique over the cohort: equal where patient and
-                visit are.
+                visit are; below 0 where nothing says which visit a row is of.
             prediction: (b,) scores the network predicts.
             labels: scale of the training scores, in the units of `score`.
             settings: the objective's own.

@@ -38,6 +38,8 @@ class Batch:
             return [j for j in others if p[i] != p[j]]
         if pairs == "inter+visit":
             return [j for j in others if p[i] != p[j] or v[i] == v[j]]
+        if pairs == "intra":
+            return [j for j in others if p[i] == p[j] and v[i] != v[j] and min(v[i], v[j]) >= 0]
         return others
 
     def pairs(self, pairs: str) -> list[tuple[int, int]]:

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from learner_index.learn.objectives.pairs import CHANGE_PAIRS, PAIRS
 from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.objectives.registry import objectives
 from tests.learn.objectives.slow import LABELS, Batch, make_batch
 
 ALL = objectives()
 CONTRASTIVE = [name for name, one in ALL.items() if one.card.kind == "contrastive"]
+EMBEDDINGS = [name for name in CONTRASTIVE if not ALL[name].card.reads_prediction]
 
 
 def _variants() -> list[tuple[str, dict[str, str]]]:
@@ -31,6 +33,7 @@ VARIANTS = [
     pytest.param(name, chosen, id="-".join([name, *chosen.values()]))
     for name, chosen in _variants()
 ]
+WITHIN = [case for case in VARIANTS if case.values[1].get("pairs") == "intra"]
 every_variant = pytest.mark.parametrize(("name", "chosen"), VARIANTS)
 
 
@@ -71,9 +74,11 @@ def test_contrastive_objectives_let_pairs_be_chosen(name):
     """Who is compared is a setting of each; reconstructions of LEARNER compare patients."""
     card = ALL[name].card
 
-    wanted = "inter" if card.status == "reconstruction" else "all"
+    is_on_changes = "intra" in card.choices["pairs"]
+    wanted = "intra" if is_on_changes else "inter" if name.startswith("learner_") else "all"
     assert card.settings["pairs"] == wanted
-    assert len(card.choices["pairs"]) == 3
+    assert card.choices["pairs"] == (CHANGE_PAIRS if is_on_changes else PAIRS)
+    assert bool(card.assumes) == is_on_changes
 
 
 @every_variant
@@ -152,9 +157,27 @@ def test_a_single_patient_is_finite(name, chosen):
 
     assert torch.isfinite(found)
     assert torch.isfinite(gradients).all()
-    if chosen.get("pairs", "all") != "all":
+    if chosen.get("pairs") in ("inter", "inter+visit"):
         assert found.item() == 0
         assert (gradients == 0).all()
+
+
+@pytest.mark.parametrize(("name", "chosen"), WITHIN)
+@pytest.mark.parametrize("case", ["one visit each", "no visit known", "no score twice"])
+def test_without_two_visits_of_a_patient_it_is_zero(name, chosen, case):
+    """What compares a patient's visits is 0 with gradients of 0 where nobody has two."""
+    batch = make_batch()
+    if case == "one visit each":
+        batch.visit[:] = batch.patient
+    elif case == "no visit known":
+        batch.visit[:] = -1 - torch.arange(14)
+    else:
+        batch.score[batch.visit % 2 == 1] = torch.nan
+
+    found, gradients = value_and_gradients(name, batch, **chosen)
+
+    assert found.item() == 0
+    assert (gradients == 0).all()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -167,11 +190,11 @@ def test_the_order_of_rows_does_not_matter(name, order):
     torch.testing.assert_close(value(name, batch.reordered(order)), value(name, batch))
 
 
-@pytest.mark.parametrize("name", CONTRASTIVE)
+@pytest.mark.parametrize("name", EMBEDDINGS)
 @settings(max_examples=15, deadline=None)
 @given(factor=st.floats(1e-3, 1e3))
 def test_the_unit_of_the_score_does_not_matter(name, factor):
-    """Scores in another unit, and the scale fitted on them, leave a contrastive loss as it is."""
+    """Scores in another unit, and their scale, leave a loss on embeddings as it is."""
     batch = make_batch()
     labels = LabelScale.fit(batch.score.numpy())
     scaled = make_batch(score=factor * batch.score)
@@ -196,7 +219,7 @@ def test_autocast_computes_in_float32(name, chosen):
     torch.testing.assert_close(half, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", CONTRASTIVE)
+@pytest.mark.parametrize("name", EMBEDDINGS)
 def test_following_the_gradient_orders_distances(name):
     """Plain descent on free embeddings makes distances follow differences of score."""
     score = torch.linspace(-1.5, 1.5, 16)
@@ -209,7 +232,7 @@ def test_following_the_gradient_orders_distances(name):
 
     for _ in range(150):
         optimizer.zero_grad()
-        value(name, batch, labels).backward()
+        value(name, batch, labels, pairs="all").backward()
         optimizer.step()
 
     unit = torch.nn.functional.normalize(batch.embedding.detach())

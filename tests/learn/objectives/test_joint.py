@@ -154,6 +154,37 @@ def test_scores_in_double_do_not_widen_the_loss():
     assert found.total.dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("name", "weights", "wanted"),
+    [
+        ("mse", {}, True),
+        ("rnc", {}, True),
+        ("rnc", {"regression_weight": 0.0}, False),
+        ("antisymmetric_delta", {"regression_weight": 0.0}, True),
+        ("direction", {"regression_weight": 0.0}, False),
+    ],
+)
+def test_head_is_trained_where_a_term_reads_its_scores(name, weights, wanted):
+    """With regression weight 0 only an objective on predicted scores still needs the head."""
+    assert joint(name, **weights).trains_head is wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "wanted"),
+    [
+        ("direction", {}, True),
+        ("antisymmetric_delta", {}, True),
+        ("direction", {"contrastive_weight": 0.0}, False),
+        ("direction", {"settings": {"pairs": "all"}}, False),
+        ("rnc", {}, False),
+        ("mse", {}, False),
+    ],
+)
+def test_needs_visits_where_only_they_are_compared(name, options, wanted):
+    """Neither beside other patients' pairs nor at weight 0 do visits have to be there."""
+    assert joint(name, **options).needs_visits is wanted
+
+
 def test_is_frozen():
     """What a run minimizes does not change under way."""
     loss = joint()

@@ -16,13 +16,14 @@ from learner_index.learn.objectives.pairs import (
     masked_log_sum_exp,
     masked_mean,
     pair_mask,
+    rises,
     row_weights,
     weighted_mean,
 )
 from tests.learn.objectives.slow import make_batch
 
 
-@pytest.mark.parametrize("pairs", ["inter", "inter+visit", "all"])
+@pytest.mark.parametrize("pairs", ["inter", "inter+visit", "intra", "all"])
 def test_mask_equals_the_loop(pairs):
     """Allowed partners are those the words describe."""
     batch = make_batch()
@@ -36,26 +37,37 @@ def test_mask_equals_the_loop(pairs):
 
 
 def test_masks_differ_by_what_they_add():
-    """Two scans of a visit and two visits of a patient: each mode adds one of them."""
+    """Two scans of a visit, two visits of a patient, two patients: each mode by what it takes."""
     score = torch.zeros(4)
     patient, visit = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 2])
 
     shown = {
         pairs: pair_mask(score, patient, visit, pairs)[0].tolist()
-        for pairs in ("inter", "inter+visit", "all")
+        for pairs in ("inter", "inter+visit", "intra", "all")
     }
 
     assert shown == {
         "inter": [False, False, False, True],
         "inter+visit": [False, True, False, True],
+        "intra": [False, False, True, False],
         "all": [False, True, True, True],
     }
 
 
+def test_scans_of_unknown_visits_are_no_two_visits():
+    """A visit below 0 may be any of its patient's, so none of its pairs is surely a change."""
+    score, patient = torch.zeros(4), torch.zeros(4, dtype=torch.int64)
+
+    mask = pair_mask(score, patient, torch.tensor([-1, -2, 3, 4]), "intra")
+
+    assert mask.nonzero().tolist() == [[2, 3], [3, 2]]
+
+
 def test_refuses_unknown_pairs():
     """A misspelt choice of pairs is refused, not taken for another."""
-    with pytest.raises(SettingsError, match="no pairs 'intra': choose one of inter, inter"):
-        pair_mask(torch.zeros(2), torch.arange(2), torch.arange(2), "intra")
+    wanted = r"no pairs 'intre': choose one of inter, inter\+visit, all, intra"
+    with pytest.raises(SettingsError, match=wanted):
+        pair_mask(torch.zeros(2), torch.arange(2), torch.arange(2), "intre")
 
 
 def test_refuses_an_unknown_metric():
@@ -70,6 +82,13 @@ def test_differences_of_unknown_scores_are_numbers():
 
     assert found[0].tolist() == [0.0, 1.0, 1.0, 2.0]
     assert torch.isfinite(found).all()
+
+
+def test_rises_have_a_sign():
+    """Score of the row minus score of the column; an unknown one counts as 0."""
+    found = rises(torch.tensor([1.0, torch.nan, 3.0]))
+
+    assert found.tolist() == [[0, 1, -2], [-1, 0, -3], [2, 3, 0]]
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

@@ -44,6 +44,8 @@ def test_every_objective_is_listed_regression_first():
     assert list(objectives()) == [
         "huber",
         "mse",
+        "antisymmetric_delta",
+        "direction",
         "kernel_exp",
         "learner_distreg",
         "learner_pair",
