@@ -1,9 +1,9 @@
-"""Health changes: improved, stable or worsened, and how often a prediction of them is right."""
+"""Health changes: improved, stable or worsened, by how far the health score moved."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
+from learner_index.errors import QueryError, SettingsError
 
 IMPROVED, STABLE, WORSENED = 1, 0, -1
 
@@ -37,29 +37,3 @@ def health_changes(delta_score: NDArray[np.floating], threshold: float) -> NDArr
         )
     above, below = deltas >= threshold, deltas <= -threshold
     return above.astype(np.int8) - below.astype(np.int8)
-
-
-def accuracy(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:
-    """Share of health changes that were predicted right.
-
-    Where most patients are stable, "always stable" scores high: report its share beside this.
-
-    Args:
-        true: (t,) health changes that came about.
-        predicted: (t,) health changes that were predicted.
-
-    Returns:
-        0 to 1; 1 is best.
-
-    Raises:
-        QueryError: the two are not of one length.
-        NotEnoughDataError: there is no transition.
-    """
-    seen, guessed = np.asarray(true), np.asarray(predicted)
-    if seen.shape != guessed.shape:
-        raise QueryError(
-            f"{seen.size} health changes but {guessed.size} predictions: give one for each"
-        )
-    if seen.size == 0:
-        raise NotEnoughDataError("no transitions to be right about: add patients with two visits")
-    return float(np.mean(seen == guessed))

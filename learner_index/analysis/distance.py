@@ -20,7 +20,7 @@ _BLOCK = 2048  # pairs measured at a time
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating]
 Integers = NDArray[np.integer]
-Names = Sequence[str | None] | NDArray[np.object_] | pd.Series
+Names = Sequence[str | None] | NDArray[np.object_] | NDArray[np.integer] | pd.Series
 
 
 def within_patient_pairs(patient: Names, visit: Integers, view: Names | None) -> NDArray[np.int64]:
@@ -39,7 +39,7 @@ def within_patient_pairs(patient: Names, visit: Integers, view: Names | None) ->
         QueryError: a scan has no patient.
     """
     owners, visits = patient_codes(patient), np.asarray(visit)
-    views = np.zeros(len(owners), np.int64) if view is None else _view_codes(view)
+    views = np.zeros(len(owners), np.int64) if view is None else view_codes(view)
     groups = owners * (views.max(initial=0) + 1) + views
     known = np.flatnonzero(visits >= 0)
     rows = known[np.argsort(groups[known], kind="stable")]
@@ -146,7 +146,7 @@ def patient_codes(patient: Names) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
-def _view_codes(view: Names) -> NDArray[np.int64]:
+def view_codes(view: Names) -> NDArray[np.int64]:
     """(n,) number of each scan's view; one number for all that is missing."""
     named = pd.Series(np.asarray(view, dtype=object))
     return pd.factorize(named.where(named.notna(), "").to_numpy(object))[0].astype(np.int64)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.analysis.correlation import centered_ranks, correlation, spearman
 from learner_index.analysis.distance import (
     Floats,
     Integers,
@@ -123,23 +124,6 @@ class ScoredPairs:
     change: Floats
     owner: NDArray[np.int64]
     n_patients: int
-
-
-def spearman(a: Reals, b: Reals) -> float:
-    """Rank correlation of two columns; ties share their mean rank.
-
-    Args:
-        a: (m,) one column.
-        b: (m,) the other.
-
-    Returns:
-        -1 to 1; NaN for fewer than three rows, and where one column is constant.
-    """
-    from scipy.stats import spearmanr
-
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(spearmanr(a, b).statistic)
 
 
 def distance_agreement(
@@ -313,33 +297,11 @@ def _bootstrap(
         drawn = rng.integers(0, p, (n, p)) + p * np.arange(n)[:, None]
         times = np.bincount(drawn.ravel(), minlength=n * p).reshape(n, p)
         weights = times[:, scored.owner].astype(np.float64)  # (n, m) copies of each pair
-        change = _centered_ranks(scored.change, weights)
+        change = centered_ranks(scored.change, weights)
         for row, distance in enumerate(distances):
-            ranks = _centered_ranks(distance, weights)
-            found[row, start : start + n] = _correlation(ranks, change, weights)
+            ranks = centered_ranks(distance, weights)
+            found[row, start : start + n] = correlation(ranks, change, weights)
     return found
-
-
-def _centered_ranks(values: Floats, weights: Floats) -> Floats:
-    """(draws, m) twice the mean rank of each value among its draw's copies, less the average.
-
-    Doubling makes every entry a whole number, so that sums are exact and constants give 0.
-    """
-    _, first, group = np.unique(np.sort(values), return_index=True, return_inverse=True)
-    order = np.argsort(values, kind="stable")
-    copies = np.add.reduceat(weights[:, order], first, axis=1)  # (draws, distinct values)
-    upto = np.cumsum(copies, axis=1)
-    ranks = np.empty_like(weights)
-    ranks[:, order] = (2 * upto - copies - upto[:, -1:])[:, group]
-    return ranks
-
-
-def _correlation(a: Floats, b: Floats, weights: Floats) -> Floats:
-    """(draws,) correlation of centred ranks; NaN for fewer than three copies, or a constant."""
-    together = np.sum(weights * a * b, axis=1)
-    spread = np.sqrt(np.sum(weights * a * a, axis=1) * np.sum(weights * b * b, axis=1))
-    spread[(spread == 0) | (np.sum(weights, axis=1) < 3)] = np.nan
-    return np.asarray(np.clip(together / spread, -1.0, 1.0))
 
 
 def _interval(drawn: Floats) -> tuple[float, float, int]:

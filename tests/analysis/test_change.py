@@ -1,12 +1,12 @@
-"""Health changes by a threshold, and how often they are predicted right."""
+"""Health changes by a threshold."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner_index.analysis.change import IMPROVED, STABLE, WORSENED, accuracy, health_changes
-from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
+from learner_index.analysis.change import IMPROVED, STABLE, WORSENED, health_changes
+from learner_index.errors import QueryError, SettingsError
 
 
 def slow_change(delta, threshold):
@@ -44,20 +44,3 @@ def test_refuses_missing_changes():
     """NaN is no class, and the message counts them."""
     with pytest.raises(QueryError, match="1 of 3 score changes are missing"):
         health_changes(np.array([0, np.nan, 1]), 1)
-
-
-def test_accuracy_is_the_share_of_hits():
-    """Three of four right."""
-    assert accuracy(np.array([1, 0, -1, 0]), np.array([1, 0, 1, 0])) == 0.75
-
-
-def test_accuracy_refuses_columns_of_two_lengths():
-    """One prediction does not stretch over many transitions."""
-    with pytest.raises(QueryError, match="3 health changes but 1 predictions"):
-        accuracy(np.array([1, 1, 1]), np.array([1]))
-
-
-def test_accuracy_refuses_nothing():
-    """No transitions have no accuracy."""
-    with pytest.raises(NotEnoughDataError, match="no transitions"):
-        accuracy(np.array([], int), np.array([], int))

@@ -33,6 +33,7 @@ OWNERS = {
     "plotly": "analysis/plots",
     "sklearn": "analysis",
     "scipy": "analysis",
+    "statsmodels": "analysis",
     "pydantic": "pipeline",
     "typer": "commands",
     "rich": "commands",
