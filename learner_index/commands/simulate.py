@@ -1,7 +1,7 @@
 """`learner-index simulate`: cohorts with planted truth, always labelled as simulated."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,21 +48,69 @@ def lus(
 
     Example: learner-index simulate lus sim --tier paper --workers 2
     """
+    settings: dict[str, Any] = {
+        "tier": shared.one_of("--tier", tier, ("smoke", "demo", "paper", "power")),
+        "seed": seed,
+        "noise": noise,
+        "confounder": confounder,
+        "effect": effect,
+        "randomized": randomized,
+        "workers": workers,
+    }
+    _simulated(folder, "lus", settings)
+
+
+@app.command("brain")
+def brain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    tier: Annotated[
+        str, typer.Option(help="smoke (24 patients), paper (189) or power (600).")
+    ] = "smoke",
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Noise of the MMSE; 0 none, 1 as measured.")
+    ] = 1.0,
+    confounder: Annotated[
+        float, typer.Option(min=0, max=1, help="How closely site and severity go together.")
+    ] = 0.0,
+    effect: Annotated[
+        float, typer.Option(min=0, help="How far disease moves between visits; 0 not at all.")
+    ] = 1.0,
+    lead: Annotated[
+        float, typer.Option(min=0, help="Years by which imaging leads cognition.")
+    ] = 0.0,
+    reversible: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of patients who truly improve.")
+    ] = 0.0,
+    layout: Annotated[
+        str, typer.Option(help="npz (a clip a visit) or nifti (a volume a view).")
+    ] = "npz",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Simulate brain MRI with MMSE and repeat scans; nobody truly improves unless told to.
+
+    Example: learner-index simulate brain sim --tier paper --workers 2
+    """
+    settings: dict[str, Any] = {
+        "tier": shared.one_of("--tier", tier, ("smoke", "paper", "power")),
+        "seed": seed,
+        "noise": noise,
+        "confounder": confounder,
+        "effect": effect,
+        "lead": lead,
+        "reversible": reversible,
+        "layout": shared.one_of("--layout", layout, ("npz", "nifti")),
+        "workers": workers,
+    }
+    _simulated(folder, "brain", settings)
+
+
+def _simulated(folder: Path, kind: str, settings: dict[str, Any]) -> None:
+    """Simulate, and say what was written and what to type next."""
     from learner_index.pipeline.simulate import simulate
 
-    chosen = shared.one_of("--tier", tier, ("smoke", "demo", "paper", "power"))
     with progress_bar("simulating") as progress:
-        found = simulate(
-            folder,
-            tier=chosen,
-            seed=seed,
-            noise=noise,
-            confounder=confounder,
-            effect=effect,
-            randomized=randomized,
-            workers=workers,
-            progress=progress,
-        )
+        found = simulate(folder, kind, **settings, progress=progress)
     counts = plural(found.n_scans, "SIMULATED scan"), plural(found.n_patients, "patient")
     typer.echo(f"{folder}: {counts[0]} of {counts[1]}")
     typer.echo(f"next: learner-index build {found.manifest}", err=True)

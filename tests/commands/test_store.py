@@ -119,8 +119,8 @@ def test_simulate_says_that_it_is_simulated(folder, program, monkeypatch):
     """Settings reach the simulator; the answer is labelled and names the next step."""
     asked = {}
 
-    def simulate(place, **settings):
-        asked.update(settings, folder=place)
+    def simulate(place, kind, **settings):
+        asked.update(settings, folder=place, kind=kind)
         return SimpleNamespace(n_scans=48, n_patients=24, manifest=place / "cohort.csv")
 
     monkeypatch.setattr("learner_index.pipeline.simulate.simulate", simulate)

@@ -1,35 +1,40 @@
 """A simulated lung-ultrasound cohort on disk: clips, manifest, truth table, and a plain label."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from learner_index.data.simulate.cohort import (
+    Rows,
+    SimulatedCohort,
+    check_amounts,
+    check_run,
+    check_shares,
+    patient_rng,
+    run_patients,
+    spread_plan,
+    write_cohort,
+)
 from learner_index.data.simulate.lus_anatomy import draw_anatomy, draw_nuisance, draw_zone
 from learner_index.data.simulate.lus_course import Course, draw_course
 from learner_index.data.simulate.lus_image import render_clip, spacing_mm
 from learner_index.data.simulate.lus_rows import (
     Patient,
-    Row,
     Take,
     manifest_row,
     scan_name,
     truth_row,
 )
 from learner_index.data.simulate.sf_ratio import measure_oxygenation
-from learner_index.data.simulate.write import LABEL_NAME, new_folder, write_clip, write_table
-from learner_index.errors import QueryError
+from learner_index.data.simulate.write import write_clip
 
 Tier = Literal["smoke", "demo", "paper", "power"]
 
 # What a patient's random streams are for; a new purpose gets a new number, never an old one.
 _COURSE, _ANATOMY, _HEALTH, _ZONE, _SCAN = range(5)
-_STRIDES = np.array([0.6180339887498949, 0.7548776662466927])  # golden ratio, plastic number
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +56,6 @@ _SIZES: dict[str, _Size] = {
     "paper": _Size(189, 96, 8, 1),
     "power": _Size(600, 96, 8, 4),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedCohort:
-    """Where a simulated cohort lies and how large it is.
-
-    Attributes:
-        folder: everything that was written.
-        manifest: the manifest, for `check` and `build`.
-        truth: the table of planted truth, one row a scan.
-        n_patients: number of patients.
-        n_scans: number of clips.
-    """
-
-    folder: Path
-    manifest: Path
-    truth: Path
-    n_patients: int
-    n_scans: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,60 +115,37 @@ def simulate_lus(
     """
     settings = _Settings(tier, seed, noise, confounder, effect, offset_sd, randomized)
     _check(settings, workers)
-    folder, n_patients = Path(folder), _SIZES[tier].n_patients
-    rows: list[tuple[Row, Row]] = []
-    with new_folder(folder) as staging:
-        (staging / "scans").mkdir()
-        for done, found in enumerate(_run(staging, settings, workers), start=1):
-            rows += found
-            progress(done, n_patients)
-        write_table(staging / "cohort.csv", [scan for scan, _ in rows])
-        write_table(staging / "truth.csv", [truth for _, truth in rows])
-        (staging / LABEL_NAME).write_text(_label(settings, len(rows)), encoding="utf-8")
-    return SimulatedCohort(
-        folder, folder / "cohort.csv", folder / "truth.csv", n_patients, len(rows)
+    return write_cohort(
+        Path(folder),
+        lambda staging: run_patients(
+            partial(_simulate_patient, staging, settings), _SIZES[tier].n_patients, workers
+        ),
+        _SIZES[tier].n_patients,
+        label=lambda n_scans: _label(settings, n_scans),
+        progress=progress,
     )
 
 
 def _check(settings: _Settings, workers: int) -> None:
     """Refuse settings out of range."""
-    if settings.tier not in _SIZES:
-        raise QueryError(f"no tier {settings.tier!r}: choose one of {', '.join(_SIZES)}")
-    if settings.seed < 0 or workers < 1:
-        raise QueryError(f"seed {settings.seed}, workers {workers}: at least 0 and 1 are needed")
-    for name in ("noise", "effect", "offset_sd"):
-        if not 0 <= (value := getattr(settings, name)) < np.inf:
-            raise QueryError(f"{name} {value:g} is no finite number from 0 up")
-    for name in ("confounder", "randomized"):
-        if not 0 <= (value := getattr(settings, name)) <= 1:
-            raise QueryError(f"{name} {value:g} lies outside 0..1")
+    check_run(settings.tier, _SIZES, settings.seed, workers)
+    check_amounts({name: getattr(settings, name) for name in ("noise", "effect", "offset_sd")})
+    check_shares({name: getattr(settings, name) for name in ("confounder", "randomized")})
 
 
-def _run(staging: Path, settings: _Settings, workers: int) -> Iterator[list[tuple[Row, Row]]]:
-    """Each patient's rows, in order."""
-    n = _SIZES[settings.tier].n_patients
-    tasks = [staging] * n, [settings] * n, range(1, n + 1)
-    if workers == 1:
-        yield from map(_simulate_patient, *tasks)
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        yield from pool.map(_simulate_patient, *tasks)
-    finally:  # nobody may write into a folder that is about to be removed
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _simulate_patient(staging: Path, settings: _Settings, number: int) -> list[tuple[Row, Row]]:
+def _simulate_patient(staging: Path, settings: _Settings, number: int) -> Rows:
     """Draw one patient, write the clips, and give their manifest and truth rows."""
     size, patient = _SIZES[settings.tier], _draw_patient(settings, number)
     anatomy, course, side = patient.anatomy, patient.course, size.side_px
     zones = [
-        draw_zone(_rng(settings, number, _ZONE, zone), anatomy, side, side)
+        draw_zone(patient_rng(settings.seed, number, _ZONE, zone), anatomy, side, side)
         for zone in range(size.n_zones)
     ]
     rows = []
     for take in _takes(course, size.n_zones):
-        nuisance = draw_nuisance(_rng(settings, number, _SCAN, take.visit, take.zone, take.take))
+        nuisance = draw_nuisance(
+            patient_rng(settings.seed, number, _SCAN, take.visit, take.zone, take.take)
+        )
         e, c = course.zone_state(take.visit, take.zone)
         pixels = render_clip(
             anatomy, zones[take.zone], nuisance, e=e, c=c, device=course.device, frames=size.frames
@@ -195,17 +158,20 @@ def _simulate_patient(staging: Path, settings: _Settings, number: int) -> list[t
 
 def _draw_patient(settings: _Settings, number: int) -> Patient:
     """A patient by number; each purpose has its own stream, so that none disturbs another."""
+    visits, repeats = spread_plan(settings.seed, number, 2)
     course = draw_course(
-        _rng(settings, number, _COURSE),
-        _plan(settings.seed, number),
+        patient_rng(settings.seed, number, _COURSE),
+        (visits, repeats),
         confounder=settings.confounder,
         randomized=settings.randomized,
         effect=settings.effect,
     )
-    health = _rng(settings, number, _HEALTH)
+    health = patient_rng(settings.seed, number, _HEALTH)
     offset = float(health.standard_normal()) * settings.offset_sd
     chart = measure_oxygenation(course.s, offset, health, noise=settings.noise)
-    return Patient(number, course, draw_anatomy(_rng(settings, number, _ANATOMY)), offset, chart)
+    return Patient(
+        number, course, draw_anatomy(patient_rng(settings.seed, number, _ANATOMY)), offset, chart
+    )
 
 
 def _takes(course: Course, n_zones: int) -> Iterator[Take]:
@@ -214,19 +180,6 @@ def _takes(course: Course, n_zones: int) -> Iterator[Take]:
         for zone in range(n_zones):
             n_takes = 1 + int(course.n_repeats[visit]) * (zone == 0)
             yield from (Take(visit, zone, take) for take in range(n_takes))
-
-
-def _plan(seed: int, number: int) -> tuple[float, float]:
-    """The patient's place in two evenly spread sequences, so that shares hold in any cohort."""
-    start = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))).uniform(size=2)
-    visits, repeats = (start + number * _STRIDES) % 1.0
-    return float(visits), float(repeats)
-
-
-def _rng(settings: _Settings, number: int, *purpose: int) -> np.random.Generator:
-    """The stream of one patient and purpose, whoever else is in the cohort."""
-    seed = np.random.SeedSequence(settings.seed, spawn_key=(number, *purpose))
-    return np.random.default_rng(seed)
 
 
 def _label(settings: _Settings, n_scans: int) -> str:

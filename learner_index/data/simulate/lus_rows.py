@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learner_index.data.simulate.cohort import Row, claim, next_deltas
 from learner_index.data.simulate.lus_anatomy import Anatomy, Nuisance
 from learner_index.data.simulate.lus_course import Course, severity
 from learner_index.data.simulate.lus_image import b_line_count, wedge_count
 from learner_index.data.simulate.sf_ratio import Oxygenation
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +61,7 @@ def manifest_row(patient: Patient, take: Take) -> Row:
         "path": f"scans/{scan_id}.npz",
         "view": course.zones[take.zone],
         "modality": "lus",
-        "rescan": "true" if take.take else "false",
+        "rescan": claim(take.take > 0),
         "health_score": f"{chart.sf[v]:.1f}",
         "sf94": "" if np.isnan(chart.sf94[v]) else f"{chart.sf94[v]:.1f}",
         "spo2": f"{chart.spo2[v]:.2f}",
@@ -89,9 +88,9 @@ def truth_row(patient: Patient, take: Take, nuisance: Nuisance) -> Row:
         "offset": f"{patient.offset:.6f}",
         "arm": course.arm,
         "response": f"{course.response:.6f}",
-        "is_responder": _truth(course.is_responder),
-        "is_deteriorating": _truth(course.is_deteriorating),
-        "is_randomized": _truth(course.is_randomized),
+        "is_responder": claim(course.is_responder),
+        "is_deteriorating": claim(course.is_deteriorating),
+        "is_randomized": claim(course.is_randomized),
         "device": course.device,
         "depth_mm": f"{anatomy.depth_mm:.0f}",
         "wall_mm": f"{anatomy.wall_mm + nuisance.wall_shift_mm:.3f}",
@@ -103,14 +102,9 @@ def truth_row(patient: Patient, take: Take, nuisance: Nuisance) -> Row:
 
 def _state(course: Course, visit: int) -> Row:
     """State of the whole lung at a visit, and how it changes until the next."""
-    is_last = visit + 1 == len(course.days)
     states = {"e": course.e, "c": course.c, "s": course.s}
     now = {name: f"{values[visit]:.6f}" for name, values in states.items()}
-    change = {
-        f"next_delta_{name}": "" if is_last else f"{values[visit + 1] - values[visit]:.6f}"
-        for name, values in states.items()
-    }
-    return {**now, **change}
+    return {**now, **next_deltas(states, visit)}
 
 
 def _zone(course: Course, take: Take) -> Row:
@@ -125,8 +119,3 @@ def _zone(course: Course, take: Take) -> Row:
         "b_lines": b_line_count(e),
         "consolidations": wedge_count(c),
     }
-
-
-def _truth(claim: bool) -> str:
-    """A claim as a manifest spells it."""
-    return "true" if claim else "false"
