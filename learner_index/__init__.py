@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from learner_index.config import (
         BuildOptions,
         EncoderOptions,
+        EvaluateOptions,
         ManifestOptions,
         Preprocessing,
         PretrainOptions,
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
     from learner_index.pipeline.configfile import read_pretrain_options
+    from learner_index.pipeline.evaluation.evaluate import evaluate
+    from learner_index.pipeline.evaluation.result import Evaluation
     from learner_index.pipeline.gain import Gain, GainDifference, compare_gains, measure_gain
     from learner_index.pipeline.manifest import check_cohort, write_manifest
     from learner_index.pipeline.objectives import list_objectives
@@ -32,6 +35,8 @@ __all__ = [
     "ChosenEncoder",
     "Cohort",
     "EncoderOptions",
+    "EvaluateOptions",
+    "Evaluation",
     "Gain",
     "GainDifference",
     "Hit",
@@ -47,6 +52,7 @@ __all__ = [
     "check_cohort",
     "compare_gains",
     "errors",
+    "evaluate",
     "list_objectives",
     "measure_gain",
     "open_store",
@@ -60,7 +66,8 @@ __all__ = [
 ]
 _HOMES = {
     "config": (
-        "BuildOptions EncoderOptions ManifestOptions Preprocessing PretrainOptions SimilarOptions"
+        "BuildOptions EncoderOptions EvaluateOptions ManifestOptions Preprocessing PretrainOptions "
+        "SimilarOptions"
     ),
     "data.manifest": "read_manifest",
     "data.preprocess": "preprocess",
@@ -69,6 +76,8 @@ _HOMES = {
     "pipeline.build": "build",
     "pipeline.cohort": "Cohort open_store",
     "pipeline.configfile": "read_pretrain_options",
+    "pipeline.evaluation.evaluate": "evaluate",
+    "pipeline.evaluation.result": "Evaluation",
     "pipeline.gain": "Gain GainDifference compare_gains measure_gain",
     "pipeline.manifest": "check_cohort write_manifest",
     "pipeline.objectives": "list_objectives",

@@ -309,8 +309,9 @@ class EvaluateOptions:
     """What an evaluation compares, and how.
 
     Attributes:
-        objectives: to pretrain encoders with; what all are compared with comes first.
+        objectives: to pretrain encoders with.
         baselines: "handcrafted", or specs of frozen encoders.
+        against: the model all others are compared with; None: mse, or the first without it.
         seeds: trainings of each objective in each fold.
         folds: of patients; the unseen ones of each are measured.
         transitions: which visits are paired.
@@ -321,6 +322,7 @@ class EvaluateOptions:
 
     objectives: tuple[str, ...] = ("mse", "learner_weighted")
     baselines: tuple[str, ...] = ("handcrafted", "imagenet")
+    against: str | None = None
     seeds: int = 3
     folds: int = 5
     transitions: Transition = "consecutive"

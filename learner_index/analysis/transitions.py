@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.distance import (
@@ -20,7 +19,7 @@ from learner_index.analysis.distance import (
     view_codes,
 )
 from learner_index.config import Transition
-from learner_index.errors import QueryError, SettingsError
+from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -30,7 +29,9 @@ MODES: tuple[Transition, ...] = get_args(Transition)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visits:
-    """The visits of a cohort; v of them, ordered by patient and day.
+    """The visits of a cohort; v of them, ordered by patient and day, those without a day last.
+
+    A group is what a visit has of one view: a scan and its repeats; g of them.
 
     Attributes:
         patient: (v,) patient of each visit, numbered as by `patient_codes`.
@@ -38,11 +39,11 @@ class Visits:
             with number -1 and no day.
         day: (v,) day, NaN where unknown.
         score: (v,) mean of its scans' known health scores, NaN where none is known.
-        groups: (v, m) position of each view's scans among the rows of `means`, -1 where the visit
-            has none of that view; m views.
-        means: (g, n) sparse; times (n, e) embeddings: the mean of a visit's repeats in one view.
-        view: (g,) view of each row of `means`, as a number.
-        group: (n,) row of `means` that each scan is part of.
+        groups: (v, m) the visit's group in each of m views, -1 where it has none.
+        group_visit: (g,) visit of each group, as a position.
+        group_view: (g,) view of each group, as a column of `groups`.
+        scan_group: (n,) group of each scan.
+        means: (g, n) sparse; times (n, e) embeddings: the mean of each group.
     """
 
     patient: NDArray[np.int64]
@@ -50,9 +51,10 @@ class Visits:
     day: Floats
     score: Floats
     groups: NDArray[np.int64]
+    group_visit: NDArray[np.int64]
+    group_view: NDArray[np.int64]
+    scan_group: NDArray[np.int64]
     means: "csr_array"
-    view: NDArray[np.int64]
-    group: NDArray[np.int64]
 
     @classmethod
     def of(
@@ -62,9 +64,10 @@ class Visits:
 
         Args:
             patient: (n,) patient of each scan.
-            visit: (n,) visit number of each scan; -1 is unknown.
+            visit: (n,) visit number of each scan, of one patient each; -1 is unknown.
             view: (n,) view, with the modality where there are several; None, NaN and "" are one.
-            day: (n,) day, NaN where unknown; scans of one visit share it.
+                None: there are no views.
+            day: (n,) day, NaN where unknown; the earliest known one counts for the whole visit.
             score: (n,) health score, NaN where unknown.
 
         Raises:
@@ -72,26 +75,26 @@ class Visits:
         """
         owners, numbers = patient_codes(patient), np.asarray(visit, np.int64)
         n = len(owners)
-        own = np.where(numbers >= 0, numbers, numbers.max(initial=0) + 1 + np.arange(n))
-        days = np.where(numbers >= 0, np.asarray(day, np.float64), np.nan)
+        is_known = numbers >= 0
+        own = np.where(is_known, numbers, numbers.max(initial=0) + 1 + np.arange(n))
         labels, first, code = np.unique(own, return_index=True, return_inverse=True)
-        if (owners != owners[first][code]).any():
-            raise QueryError("a visit has scans of two patients: give each visit its own number")
-        order = np.lexsort((labels, days[first], owners[first]))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        code, first = place[code], first[order]
+        _require_one_patient(patient, owners, first[code])
+        days = _earliest(np.where(is_known, np.asarray(day, np.float64), np.nan), code, len(first))
+        order = np.lexsort((labels, days, owners[first]))
+        code, first = np.argsort(order)[code], first[order]
         views = np.zeros(n, np.int64) if view is None else view_codes(view)
-        groups, means, of_view, group = _group(code, views, len(first))
+        groups, scan_group = _group(code, views, len(first))
+        group_visit, group_view = np.nonzero(groups >= 0)
         return cls(
-            owners[first],
-            numbers[first],
-            days[first],
-            _mean_known(np.asarray(score, np.float64), code, len(first)),
-            groups,
-            means,
-            of_view,
-            group,
+            patient=owners[first],
+            number=np.where(is_known[first], numbers[first], -1),
+            day=days[order],
+            score=_mean_known(np.asarray(score, np.float64), code, len(first)),
+            groups=groups,
+            group_visit=group_visit,
+            group_view=group_view,
+            scan_group=scan_group,
+            means=_averaging(scan_group, len(group_visit)),
         )
 
     def __len__(self) -> int:
@@ -99,43 +102,46 @@ class Visits:
         return len(self.patient)
 
     def pool(self, embeddings: Reals, fitted_on: NDArray[np.bool_] | None = None) -> Floats:
-        """Visit embeddings: repeats, then views, then the visit, each a mean, within view means.
+        """Visit embeddings: means over repeats, then over views.
 
         Args:
             embeddings: (n, e) one a scan.
-            fitted_on: (v,) visits whose patients the view means are fitted on, each patient
-                weighing the same; None: nothing is subtracted.
+            fitted_on: (v,) visits of the patients that view means are fitted on, each patient
+                weighing the same. Less these means, a visit with few views is moved no more by
+                which ones they are. None: nothing is subtracted.
 
         Returns:
-            (v, e); a visit with few views is moved no more by which ones they are.
+            (v, e) one a visit.
+
+        Raises:
+            NotEnoughDataError: there is no visit to fit on.
         """
         rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
         if fitted_on is not None:
-            rows = rows - self._view_means(rows, fitted_on)[self.view]
-        pooled = np.zeros((len(self), rows.shape[1]))
-        for column in self.groups.T:
-            pooled[column >= 0] += rows[column[column >= 0]]
-        return np.asarray(pooled / np.count_nonzero(self.groups >= 0, axis=1)[:, None])
+            rows -= self._view_means(rows, fitted_on)[self.group_view]
+        return np.asarray(_averaging(self.group_visit, len(self)) @ rows)
 
     def within_views(self, embeddings: Reals, fitted_on: NDArray[np.bool_]) -> Floats:
         """(n, e) embeddings of scans less the mean of their view; arguments as in `pool`."""
         rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
         means = self._view_means(rows, fitted_on)
-        return np.asarray(np.asarray(embeddings, np.float64) - means[self.view[self.group]])
+        return np.asarray(embeddings - means[self.group_view[self.scan_group]])
 
     def _view_means(self, rows: Floats, fitted_on: NDArray[np.bool_]) -> Floats:
-        """(m, e) mean of each view over patients; of all views where none was fitted on."""
-        owner = np.empty(len(rows), np.int64)
-        visit, column = np.nonzero(self.groups >= 0)
-        owner[self.groups[visit, column]] = visit
-        used = fitted_on[owner]
-        n_views = self.groups.shape[1]
-        keys = self.patient[owner] * n_views + self.view
-        frame = pd.DataFrame(rows[used]).groupby(keys[used]).mean()
-        by_view = frame.groupby(frame.index.to_numpy() % n_views).mean()
-        found = np.tile(frame.to_numpy().mean(axis=0), (n_views, 1))
-        found[by_view.index.to_numpy()] = by_view.to_numpy()
-        return found
+        """(m, e) mean of each view over patients; the mean of the others for one none has."""
+        from scipy.sparse import csr_array
+
+        used = np.flatnonzero(fitted_on[self.group_visit])
+        if not len(used):
+            raise NotEnoughDataError("no visit to take view means from: name patients with scans")
+        view, n_views = self.group_view[used], self.groups.shape[1]
+        keys = self.patient[self.group_visit[used]] * n_views + view
+        keys, code, n_groups = np.unique(keys, return_inverse=True, return_counts=True)
+        n_patients = np.bincount(keys % n_views, minlength=n_views)  # (m,)
+        weights = 1.0 / (n_groups[code] * n_patients[view])
+        found = csr_array((weights, (view, used)), shape=(n_views, len(rows))) @ rows
+        found[n_patients == 0] = found[n_patients > 0].mean(axis=0)
+        return np.asarray(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,8 +173,8 @@ class Transitions:
         Args:
             visits: ordered by patient and day.
             mode: "consecutive" pairs each visit with the patient's next, "all" with every later
-                one, "baseline" each later visit with the patient's first. Two visits of one day
-                are no transition.
+                one, "baseline" each later visit with the patient's first. A pair of one day, or
+                without a view that both have, is left out; no other takes its place.
 
         Raises:
             SettingsError: the mode is unknown.
@@ -176,17 +182,18 @@ class Transitions:
         if mode not in MODES:
             raise SettingsError(f"transitions {mode!r} are unknown: use {', '.join(MODES)}")
         earlier, later = _pairs(visits, mode)
-        is_shared = (visits.groups[earlier] >= 0) & (visits.groups[later] >= 0)  # (t, m)
+        has_view = visits.groups >= 0
+        is_shared = has_view[earlier] & has_view[later]  # (t, m)
         kept = is_shared.any(axis=1) & (visits.day[later] > visits.day[earlier])
         earlier, later, is_shared = earlier[kept], later[kept], is_shared[kept]
         return cls(
-            visits.patient[earlier],
-            earlier,
-            later,
-            visits.day[later] - visits.day[earlier],
-            visits.score[later] - visits.score[earlier],
-            np.count_nonzero(is_shared, axis=1),
-            _difference(visits, earlier, later, is_shared),
+            patient=visits.patient[earlier],
+            earlier=earlier,
+            later=later,
+            delta_day=visits.day[later] - visits.day[earlier],
+            delta_score=visits.score[later] - visits.score[earlier],
+            n_views=np.count_nonzero(is_shared, axis=1),
+            difference=_difference(visits, earlier, later, is_shared),
         )
 
     def __len__(self) -> int:
@@ -194,7 +201,7 @@ class Transitions:
         return len(self.patient)
 
     def only(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
-        """Some of them, in the same order."""
+        """Some of them: a mask, or positions in the order wanted."""
         return type(self)(
             self.patient[kept],
             self.earlier[kept],
@@ -210,6 +217,26 @@ class Transitions:
         return np.asarray(self.difference @ np.asarray(embeddings, np.float64))
 
 
+def _require_one_patient(
+    patient: Names, owners: NDArray[np.int64], first: NDArray[np.int64]
+) -> None:
+    """Refuse scans whose patient is not that of the first scan of their visit."""
+    strays = np.flatnonzero(owners != owners[first])
+    if len(strays):
+        names = np.asarray(patient, dtype=object)
+        one, other = names[first[strays[0]]], names[strays[0]]
+        raise QueryError(
+            f"one visit has scans of patients {one} and {other}: give each visit its own number"
+        )
+
+
+def _earliest(days: Floats, code: NDArray[np.int64], n: int) -> Floats:
+    """(n,) the first known day of each code; NaN where none is known."""
+    found = np.full(n, np.nan)
+    np.fmin.at(found, code, days)
+    return found
+
+
 def _mean_known(score: Floats, code: NDArray[np.int64], n: int) -> Floats:
     """(n,) mean of the known scores of each code; NaN where none is known."""
     known = np.isfinite(score)
@@ -220,18 +247,21 @@ def _mean_known(score: Floats, code: NDArray[np.int64], n: int) -> Floats:
 
 def _group(
     visit: NDArray[np.int64], view: NDArray[np.int64], n_visits: int
-) -> tuple[NDArray[np.int64], "csr_array", NDArray[np.int64], NDArray[np.int64]]:
-    """Scans of one visit and view together: where they are, means, views, and whose they are."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n_visits, m) groups of scans of one visit and view, -1 for none; (n,) each scan's group."""
+    n_views = int(view.max(initial=0)) + 1
+    keys, scan_group = np.unique(visit * n_views + view, return_inverse=True)
+    groups = np.full(n_visits * n_views, -1, np.int64)
+    groups[keys] = np.arange(len(keys))
+    return groups.reshape(n_visits, n_views), scan_group.astype(np.int64)
+
+
+def _averaging(group: NDArray[np.int64], n_groups: int) -> "csr_array":
+    """(n_groups, n) sparse: the mean over the scans of each group."""
     from scipy.sparse import csr_array
 
-    n_views = int(view.max(initial=0)) + 1
-    keys, group = np.unique(visit * n_views + view, return_inverse=True)
-    groups = np.full((n_visits, n_views), -1, np.int64)
-    groups[keys // n_views, keys % n_views] = np.arange(len(keys))
-    shares = 1.0 / np.bincount(group)[group] if len(group) else np.empty(0)
-    shape = (len(keys), len(view))
-    means = csr_array((shares, (group, np.arange(len(view)))), shape=shape)
-    return groups, means, keys % n_views, group.astype(np.int64)
+    shares = 1.0 / np.bincount(group, minlength=n_groups)[group]
+    return csr_array((shares, (group, np.arange(len(group)))), shape=(n_groups, len(group)))
 
 
 def _pairs(visits: Visits, mode: Transition) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -266,7 +296,7 @@ def _difference(
     from scipy.sparse import csr_array
 
     row, column = np.nonzero(is_shared)
-    share = 1.0 / np.count_nonzero(is_shared, axis=1)[row] if len(row) else np.empty(0)
+    share = 1.0 / np.count_nonzero(is_shared, axis=1)[row]
     ends = [visits.groups[later[row], column], visits.groups[earlier[row], column]]
     signed = csr_array(
         (np.concatenate([share, -share]), (np.tile(row, 2), np.concatenate(ends))),

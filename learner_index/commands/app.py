@@ -10,6 +10,7 @@ from learner_index.commands import (
     build,
     cohort,
     demo,
+    evaluate,
     maintain,
     manifest,
     objectives,
@@ -40,6 +41,9 @@ app.command("objectives", short_help="List what an encoder can be trained for.")
 )
 app.command("pretrain", short_help="Train an encoder on coarse health scores.")(pretrain.pretrain)
 app.command("build", short_help="Embed scans into a store; again: only new ones.")(build.build)
+app.command("evaluate", short_help="Measure encoders on patients none of them saw.")(
+    evaluate.evaluate
+)
 app.command("info", short_help="Show what a store holds and its encoder.")(cohort.info)
 app.command("similar", short_help="Find the patients who look like this one.")(similar.similar)
 app.command("refit", short_help="Fit the reference again on a grown cohort.")(cohort.refit)

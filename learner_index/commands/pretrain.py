@@ -32,6 +32,7 @@ _FLAGS = {  # option -> setting; those that were typed win over the file
     "val_share": "split.val_share",
     "test_share": "split.test_share",
     "folds": "split.folds",
+    "where": "split.where",
     "device": "encoder.device",
     "precision": "encoder.precision",
 }
@@ -100,6 +101,7 @@ def pretrain(
     folds: Annotated[
         int | None, typer.Option(help="Cross-fit this many encoders, each unseen by a fold.")
     ] = None,
+    where: shared.Where = None,
     seed: Annotated[
         int | None, typer.Option(help="Of weights, batches and split.  [default: 0]")
     ] = None,
@@ -147,6 +149,7 @@ def pretrain(
     from learner_index.pipeline.pretrain import pretrain as run
 
     typed = {_FLAGS[name]: value for name, value in locals().items() if name in _FLAGS}
+    typed["split.where"] = tuple(where) if where else None
     if score_classes is not None:
         typed["score.classes"] = tuple(name.strip() for name in score_classes.split(","))
     if seed is not None:
@@ -159,7 +162,7 @@ def pretrain(
         result = run(
             manifest,
             folder,
-            _options(config, typed, setting or [], folder if resume else None),
+            read_options(config, typed, setting or [], folder if resume else None),
             manifest_changes=changes,
             resume=resume,
             workers=workers or os.cpu_count() or 1,
@@ -172,8 +175,8 @@ def pretrain(
         raise typer.Exit(3)
 
 
-def _options(
-    config: Path | None, typed: Mapping[str, Any], settings: list[str], known: Path | None
+def read_options(
+    config: Path | None, typed: Mapping[str, Any], settings: list[str], known: Path | None = None
 ) -> "PretrainOptions":
     """The settings of a run; those of a run that goes on, in a known folder, need no repeating."""
     from learner_index.pipeline.configfile import read_pretrain_options, toml_value

@@ -35,7 +35,7 @@ def write_run(folder: Path, content: Mapping[str, Any]) -> None:
     Raises:
         RunWriteError: the folder cannot be written.
     """
-    text = json.dumps(_finite({"format": FORMAT, **content}), indent=2, ensure_ascii=False)
+    text = json.dumps(finite({"format": FORMAT, **content}), indent=2, ensure_ascii=False)
     try:
         replace_file(folder / RUN_NAME, [text.encode()])
     except OSError as problem:
@@ -106,10 +106,10 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("learner-index", "torch", "timm", "numpy")}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same for JSON: NaN and infinity have no place in it."""
     if isinstance(value, Mapping):
-        return {name: _finite(entry) for name, entry in value.items()}
+        return {name: finite(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not -1e308 < value < 1e308 else value

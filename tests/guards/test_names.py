@@ -14,10 +14,12 @@ HEAVY = ("torch", "timm", "zarr", "faiss", "pandas", "numpy", "matplotlib", "nib
 COMMANDS = [
     ["demo"],
     ["simulate", "lus"],
+    ["simulate", "brain"],
     ["manifest"],
     ["check"],
     ["objectives"],
     ["pretrain"],
+    ["evaluate"],
     ["build"],
     ["info"],
     ["similar"],
