@@ -13,7 +13,9 @@ from learner_index.analysis.distance import Floats
 
 _BANDS = 8
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_STRIP = 4  # parts that frames are cut into, in time or along a volume
+_PARTS = 4  # that frames are cut into, in time or along a volume
+_SMOOTHING = 9  # rows; repetition is looked for in what is finer
+_NOISE = 1e-9  # grey values nearer to each other are the same
 
 FEATURES: tuple[str, ...] = (
     "mean",
@@ -30,7 +32,7 @@ FEATURES: tuple[str, ...] = (
     "dark_share",
     "dark_share_center",
     "bright_share",
-    *(f"dark_share_part_{part}" for part in range(1, _STRIP + 1)),
+    *(f"dark_share_part_{part}" for part in range(1, _PARTS + 1)),
     "movement",
 )
 """Names of the features, in the order of `handcrafted_features`."""
@@ -39,12 +41,17 @@ FEATURES: tuple[str, ...] = (
 def handcrafted_features(frames: NDArray[np.floating]) -> Floats:
     """Plain measurements of a scan.
 
+    Skewness, peaks, streaks, repetition and the shares of dark and bright do not change with
+    gain and offset of the grey values; the order of frames matters to parts and movement alone;
+    a mirrored scan, left for right, measures the same.
+
     Args:
         frames: (f, h, w) grey values in 0..1; row 0 is nearest to an ultrasound probe.
 
     Returns:
-        (len(FEATURES),) finite numbers: shares and grey values in 0..1, counts per frame width,
-        and a skewness.
+        (len(FEATURES),) finite numbers, in the order of `FEATURES`. In 0..1 but for skewness,
+        depth_repetition, which is a correlation, and column_peaks, a count. Edges and movement
+        are mean steps between neighbours; along a volume, movement is from slice to slice.
 
     Source:
         Ours, after what readers of lung ultrasound count (B-lines per pleural line, A-lines,
@@ -56,40 +63,48 @@ def handcrafted_features(frames: NDArray[np.floating]) -> Floats:
                      *_edges(pixels), *_areas(pixels), _movement(pixels)])  # fmt: skip
 
 
+def _slices(length: int, n: int) -> list[slice]:
+    """A length cut into n pieces of about one size; where it is shorter, some show the same."""
+    starts = [length * piece // n for piece in range(n + 1)]
+    return [slice(low, max(high, low + 1)) for low, high in pairwise(starts)]
+
+
 def _brightness(pixels: Floats) -> list[float]:
     """Mean, spread, skewness and quantiles of grey values."""
     mean, spread = float(pixels.mean()), float(pixels.std())
-    skewness = float(np.mean((pixels - mean) ** 3)) / spread**3 if spread > 1e-9 else 0.0
+    moved = pixels - mean
+    cubes = float(np.mean(moved * moved * moved))  # three times as fast as a power
+    skewness = cubes / spread**3 if spread > _NOISE else 0.0
     return [mean, spread, skewness, *np.quantile(pixels, _QUANTILES).tolist()]
 
 
 def _profile(picture: Floats) -> list[float]:
     """Mean grey value of bands from near to deep."""
-    edges = np.linspace(0, len(picture), _BANDS + 1).round().astype(int)
-    return [float(picture[low : max(high, low + 1)].mean()) for low, high in pairwise(edges)]
+    return [float(picture[band].mean()) for band in _slices(len(picture), _BANDS)]
 
 
 def _streaks(picture: Floats) -> list[float]:
     """Bright lines along depth in the deeper half, and repetition of the mean profile in depth."""
     deep = picture[len(picture) // 2 :]
     columns = deep.mean(axis=0)
-    middle, spread = columns.mean(), columns.std()
-    is_bright = columns > middle + spread
-    peaks = np.count_nonzero(is_bright[1:] & ~is_bright[:-1]) / len(columns)
-    is_streak = (deep > np.median(picture) + picture.std()).mean(axis=0) > 0.5
-    return [float(spread), float(peaks), float(is_streak.mean()), _repetition(picture)]
+    spread = float(columns.std())
+    is_bright = columns > columns.mean() + spread + _NOISE
+    n_peaks = np.count_nonzero(np.diff(is_bright, prepend=False) & is_bright)
+    is_bright_pixel = deep > np.median(picture) + picture.std() + _NOISE
+    is_streak = is_bright_pixel.mean(axis=0) > 0.5
+    return [spread, float(n_peaks), float(is_streak.mean()), _repetition(picture)]
 
 
 def _repetition(picture: Floats) -> float:
     """Highest autocorrelation of the depth profile from an eighth to half of the depth."""
     rows = picture.mean(axis=1)
-    smooth = np.convolve(np.pad(rows, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
+    kernel = np.full(_SMOOTHING, 1 / _SMOOTHING)
+    smooth = np.convolve(np.pad(rows, _SMOOTHING // 2, mode="edge"), kernel, mode="valid")
     detail = rows - smooth
-    power = float(detail @ detail)
-    if power < 1e-12:
+    if np.abs(detail).max() < _NOISE:
         return 0.0
-    lags = range(max(2, len(rows) // 8), max(3, len(rows) // 2))
-    return max(float(detail[lag:] @ detail[:-lag]) for lag in lags) / power
+    lags = range(max(2, len(rows) // 8), max(2, len(rows) // 2) + 1)
+    return max(float(detail[lag:] @ detail[:-lag]) for lag in lags) / float(detail @ detail)
 
 
 def _edges(pixels: Floats) -> list[float]:
@@ -101,18 +116,14 @@ def _edges(pixels: Floats) -> list[float]:
 def _areas(pixels: Floats) -> list[float]:
     """Shares of dark and bright pixels: on the whole, in the middle, in parts of the frames."""
     low, high = np.quantile(pixels, [0.05, 0.95])
-    is_dark = pixels < low + 0.3 * (high - low)
+    is_dark = pixels < low + 0.3 * (high - low) - _NOISE
+    is_bright = pixels > low + 0.7 * (high - low) + _NOISE
     _, h, w = pixels.shape
-    center = is_dark[:, h // 4 : max(h - h // 4, 1), w // 4 : max(w - w // 4, 1)]
-    bright = float((pixels > low + 0.7 * (high - low)).mean())
-    places = np.linspace(0, len(pixels), _STRIP + 1)
-    parts = [
-        float(is_dark[int(a) : max(int(np.ceil(b)), int(a) + 1)].mean())
-        for a, b in pairwise(places)
-    ]
-    return [float(is_dark.mean()), float(center.mean()), bright, *parts]
+    center = is_dark[:, h // 4 : h - h // 4, w // 4 : w - w // 4]
+    parts = [float(is_dark[part].mean()) for part in _slices(len(pixels), _PARTS)]
+    return [float(is_dark.mean()), float(center.mean()), float(is_bright.mean()), *parts]
 
 
 def _movement(pixels: Floats) -> float:
-    """Mean change of a pixel from frame to frame; 0 for a single image."""
+    """Mean step of a pixel from frame to frame; 0 for a single image."""
     return float(np.abs(np.diff(pixels, axis=0)).mean()) if len(pixels) > 1 else 0.0

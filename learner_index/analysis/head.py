@@ -1,7 +1,7 @@
 """Light read-outs of embeddings: health changes from differences, health scores from visits.
 
 How strongly each is regularized is chosen on patients of its own (the inner part of a nested
-cross-validation); who these are is decided by the caller.
+cross-validation); who these are, and who is left unseen, is decided by the caller.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,25 @@ from numpy.typing import NDArray
 
 from learner_index.analysis.change import IMPROVED, STABLE, WORSENED
 from learner_index.analysis.distance import Floats, Integers, Reals
-from learner_index.errors import NotEnoughDataError
+from learner_index.errors import NotEnoughDataError, QueryError, SplitError
 
-CLASSES = np.array([WORSENED, STABLE, IMPROVED], np.int8)
+CLASSES = np.array([WORSENED, STABLE, IMPROVED], np.int8)  # in the order of probabilities
 STRENGTHS = tuple(10.0**power for power in range(-4, 3))  # of logistic regression: 1 / penalty
 PENALTIES = tuple(10.0**power for power in range(-1, 6))  # of ridge regression
-_FLOOR = 1e-6  # least probability of a class, where a class was never seen in training
+_FLOOR = 1e-6  # least probability, so that no log loss is infinite
+_TIE = 1e-4  # classes whose lift differs by this share are alike: the solver is no more exact
+_TOLERANCE = 1e-6
 _ITERATIONS = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Rows that something is fitted, tuned or tried on.
+    """Transitions or visits of some patients, to fit or to tune on.
 
     Attributes:
         features: (m, e) differences of transitions, or embeddings of visits.
         target: (m,) health change, or health score.
-        patient: (m,) patient; each weighs the same, however many rows.
+        patient: (m,) number of the patient; each weighs the same, however many rows.
     """
 
     features: Reals
@@ -36,7 +38,7 @@ class Part:
 
     @property
     def weights(self) -> Floats:
-        """(m,) adding up to 1 for each patient, and to the number of rows on the whole."""
+        """(m,) equal for a patient's rows, adding up to m / p for each of p patients."""
         _, code, count = np.unique(self.patient, return_inverse=True, return_counts=True)
         shares = 1.0 / count[code]
         return np.asarray(shares * (len(shares) / max(len(count), 1)))
@@ -54,13 +56,16 @@ class Part:
 class ChangeHead:
     """Multinomial logistic regression of the health change on the difference of two embeddings.
 
+    Its intercepts know how common each change is, so swapping visits does not exactly swap the
+    probabilities of worsened and improved; how far it does is for the caller to measure.
+
     Attributes:
         scale: (e,) what features are divided by; nothing is subtracted, so that no difference
             stays none.
         coefficient: (3, e) of the scaled features; rows are worsened, stable, improved.
         intercept: (3,) of the classes.
-        share: (3,) of each class among the patients fitted on.
-        strength: that was chosen; larger is less regularized.
+        share: (3,) of each class in what it was fitted on, each patient weighing the same.
+        strength: the one chosen; larger is less regularized.
     """
 
     scale: Floats
@@ -70,20 +75,25 @@ class ChangeHead:
     strength: float
 
     def probabilities(self, features: Reals) -> Floats:
-        """(t, 3) probability of worsened, stable, improved for (t, e) differences."""
+        """(t, 3) of worsened, stable, improved for (t, e) differences; above 0, rows sum to 1."""
         logits = features / self.scale @ self.coefficient.T + self.intercept
         logits -= logits.max(axis=1, keepdims=True)
-        found = np.maximum(np.exp(logits), 0.0)
+        found = np.exp(logits)
         found = np.maximum(found / found.sum(axis=1, keepdims=True), _FLOOR)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     def labels(self, probability: Floats) -> NDArray[np.int8]:
-        """(t,) health change whose probability exceeds its share in training the most.
+        """(t,) health change that is likeliest beside its share in training: the greatest lift.
 
         Taking the most probable one instead would answer "stable" nearly always where most are.
+        Where lifts tie, as they do when features tell nothing, the commonest of these.
+
+        Args:
+            probability: (t, 3) as of `probabilities`.
         """
         lift = np.where(self.share > 0, probability / np.maximum(self.share, _FLOOR), 0.0)
-        return np.asarray(CLASSES[lift.argmax(axis=1)])
+        is_best = lift >= lift.max(axis=1, keepdims=True) * (1 - _TIE)
+        return np.asarray(CLASSES[np.where(is_best, self.share, -1.0).argmax(axis=1)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +104,7 @@ class ScoreHead:
         center, scale: (e,) subtracted from the features, then divided by.
         coefficient: (e,) score units per scaled feature.
         intercept: health score at the center.
-        penalty: that was chosen; larger is more regularized.
+        penalty: the one chosen; larger is more regularized.
     """
 
     center: Floats
@@ -113,19 +123,25 @@ def fit_change_head(train: Part, tune: Part) -> ChangeHead:
 
     Args:
         train: differences and health changes of patients the head is fitted on.
-        tune: of patients who choose the strength, by log loss; none: the middle strength is
-            taken.
+        tune: of patients who choose the strength, by log loss. Where there are none, or train
+            knows one health change only, the middle strength is taken.
 
     Raises:
-        NotEnoughDataError: all transitions to fit on have one health change.
+        NotEnoughDataError: there are no transitions to fit on, or all have one health change.
+        SplitError: a patient is in both parts.
+        QueryError: a difference holds NaN or infinity.
     """
+    _check(train, tune)
     together = train + tune
     found = np.unique(together.target)
+    if not len(found):
+        raise NotEnoughDataError(
+            "no transitions to learn from: add patients with two scored visits"
+        )
     if len(found) < 2:
         names = {IMPROVED: "improved", STABLE: "stable", WORSENED: "worsened"}
-        what = names[int(found[0])] if len(found) else "of unknown health change"
         raise NotEnoughDataError(
-            f"all {len(together.target)} transitions to learn from are {what}: "
+            f"all {len(together.target)} transitions to learn from are {names[int(found[0])]}: "
             "lower --threshold, or add patients who changed"
         )
     strength = STRENGTHS[len(STRENGTHS) // 2]
@@ -140,15 +156,20 @@ def fit_score_head(train: Part, tune: Part) -> ScoreHead:
 
     Args:
         train: embeddings and health scores of patients the head is fitted on.
-        tune: of patients who choose the penalty, by squared error; none: the middle one is taken.
+        tune: of patients who choose the penalty, by squared error. Where there are none, or train
+            is a single row, the middle penalty is taken.
 
     Raises:
         NotEnoughDataError: there are fewer than two rows to fit on.
+        SplitError: a patient is in both parts.
+        QueryError: an embedding holds NaN or infinity.
     """
+    _check(train, tune)
     together = train + tune
     if len(together.target) < 2:
         raise NotEnoughDataError(
-            f"{len(together.target)} visits with a health score to learn from: two are needed"
+            f"{len(together.target)} health scores to learn from: add scored visits until there "
+            "are two"
         )
     penalty = PENALTIES[len(PENALTIES) // 2]
     if len(tune.target) and len(train.target) > 1:
@@ -157,14 +178,44 @@ def fit_score_head(train: Part, tune: Part) -> ScoreHead:
     return _fit_ridge(together, penalty)
 
 
+def change_probabilities(delta: Reals, spread: Reals, threshold: float) -> Floats:
+    """Probability of worsened, stable and improved for a change known with a normal error.
+
+    Args:
+        delta: (t,) predicted change of health score; positive is improvement.
+        spread: (t,) standard deviation of its error, above 0, in the same units.
+        threshold: θ, in the same units.
+
+    Returns:
+        (t, 3) rows sum to 1.
+    """
+    from scipy.special import ndtr
+
+    worse = ndtr((-threshold - np.asarray(delta)) / spread)
+    better = ndtr((np.asarray(delta) - threshold) / spread)
+    return np.column_stack([worse, np.maximum(1 - worse - better, 0.0), better])
+
+
+def _check(train: Part, tune: Part) -> None:
+    """Refuse parts that share a patient, and features that are no numbers."""
+    shared = np.intersect1d(train.patient, tune.patient)
+    if len(shared):
+        raise SplitError(
+            f"{len(shared)} patients both fit a head and choose how it is regularized: "
+            "put each into one part"
+        )
+    if not all(np.isfinite(part.features).all() for part in (train, tune)):
+        raise QueryError("an embedding holds NaN or infinity: look for a diverged encoder")
+
+
 def _fit_logistic(part: Part, strength: float) -> ChangeHead:
-    """Multinomial logistic regression; a class without rows gets no probability."""
+    """Multinomial logistic regression; a class without rows has a logit of minus infinity."""
     from sklearn.linear_model import LogisticRegression
 
     weights = part.weights
     features = np.asarray(part.features, np.float64)
     scale = _spread(features, np.zeros(features.shape[1]), weights)
-    model = LogisticRegression(C=strength, max_iter=_ITERATIONS)
+    model = LogisticRegression(C=strength, tol=_TOLERANCE, max_iter=_ITERATIONS)
     model.fit(features / scale, part.target, sample_weight=weights)
     rows = np.searchsorted(CLASSES, model.classes_)
     coefficient, intercept = np.zeros((3, features.shape[1])), np.full(3, -np.inf)
@@ -191,7 +242,7 @@ def _fit_ridge(part: Part, penalty: float) -> ScoreHead:
 def _spread(features: Floats, center: Floats, weights: Floats) -> Floats:
     """(e,) root mean square of each feature about a center; 1 where it does not vary."""
     spread = np.sqrt(np.average((features - center) ** 2, axis=0, weights=weights))
-    return np.where(spread > 1e-12 * max(1.0, float(np.abs(features).max(initial=0))), spread, 1.0)
+    return np.where(spread > 1e-12 * np.abs(features).max(axis=0), spread, 1.0)
 
 
 def _log_loss(head: ChangeHead, part: Part) -> float:
@@ -206,21 +257,3 @@ def _squared_error(head: ScoreHead, part: Part) -> float:
     """Mean over patients of the squared error of predicted scores."""
     errors = head.scores(part.features) - part.target.astype(np.float64)
     return float(np.average(errors**2, weights=part.weights))
-
-
-def change_probabilities(delta: Reals, spread: Reals, threshold: float) -> Floats:
-    """Probability of worsened, stable and improved for a change known with a normal error.
-
-    Args:
-        delta: (t,) predicted change of health score.
-        spread: (t,) standard deviation of its error, above 0.
-        threshold: θ, in the same units.
-
-    Returns:
-        (t, 3) rows sum to 1.
-    """
-    from scipy.stats import norm
-
-    worse = norm.cdf((-threshold - np.asarray(delta)) / spread)
-    better = norm.sf((threshold - np.asarray(delta)) / spread)
-    return np.column_stack([worse, np.maximum(1 - worse - better, 0.0), better])

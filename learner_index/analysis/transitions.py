@@ -87,7 +87,7 @@ class Visits:
         group_visit, group_view = np.nonzero(groups >= 0)
         return cls(
             patient=owners[first],
-            number=np.where(is_known[first], numbers[first], -1),
+            number=numbers[first],
             day=days[order],
             score=_mean_known(np.asarray(score, np.float64), code, len(first)),
             groups=groups,

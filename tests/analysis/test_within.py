@@ -18,7 +18,6 @@ from learner_index.analysis.within import (
     mean_agreement,
     patient_mean,
     scored_pairs,
-    spearman,
 )
 from learner_index.errors import NotEnoughDataError
 from tests.analysis.pairs_toy import slow_pairs
@@ -88,25 +87,6 @@ def test_a_collapsed_encoder_has_no_rho():
     assert math.isnan(found.rho)
     assert math.isnan(found.low)
     assert (found.n_patients, found.n_pairs, found.n_bootstraps) == (12, 72, 0)
-
-
-@pytest.mark.parametrize(
-    ("a", "b"), [([], []), ([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0, 0, 0])]
-)
-def test_spearman_is_nan_where_undefined(a, b):
-    """Too few rows or a constant column give NaN, without a warning."""
-    assert math.isnan(spearman(np.array(a, float), np.array(b, float)))
-
-
-@given(SEEDS)
-def test_spearman_sees_order_only(seed):
-    """A rising transformation of either side changes nothing; a falling one turns the sign."""
-    a, b = np.random.default_rng(seed).integers(0, 9, (2, 12)).astype(float)
-
-    rho = spearman(a, b)
-
-    np.testing.assert_equal(spearman(a, b**3), rho)
-    np.testing.assert_allclose(spearman(-np.exp(a), b), -rho, atol=1e-12)
 
 
 def test_embeddings_that_tell_the_score_agree():
