@@ -215,7 +215,7 @@ def _fit_logistic(part: Part, strength: float) -> ChangeHead:
     weights = part.weights
     features = np.asarray(part.features, np.float64)
     scale = _spread(features, np.zeros(features.shape[1]), weights)
-    model = LogisticRegression(C=strength, tol=_TOLERANCE, max_iter=_ITERATIONS)
+    model = LogisticRegression(C=strength, solver="newton-cg", tol=_TOLERANCE, max_iter=_ITERATIONS)
     model.fit(features / scale, part.target, sample_weight=weights)
     rows = np.searchsorted(CLASSES, model.classes_)
     coefficient, intercept = np.zeros((3, features.shape[1])), np.full(3, -np.inf)

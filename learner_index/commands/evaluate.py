@@ -45,7 +45,8 @@ def evaluate(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="To pretrain with; repeat.  [default: mse, learner_weighted]"
+            metavar="NAME",
+            help="To pretrain with; repeat; none: without.  [default: mse, learner_weighted]",
         ),
     ] = None,
     baseline: Annotated[
@@ -128,9 +129,9 @@ def evaluate(
         seed=seed,
     )
     if objective:
-        wanted = replace(wanted, objectives=tuple(objective))
+        wanted = replace(wanted, objectives=_unless_none(objective))
     if baseline:
-        wanted = replace(wanted, baselines=() if baseline == ["none"] else tuple(baseline))
+        wanted = replace(wanted, baselines=_unless_none(baseline))
     with training_bar() as (progress, watch):
         found = run(
             sources,
@@ -145,6 +146,11 @@ def evaluate(
     _say(found)
     if found.skipped:
         raise typer.Exit(3)
+
+
+def _unless_none(names: list[str]) -> tuple[str, ...]:
+    """The names, or nothing for the word none."""
+    return () if names == ["none"] else tuple(names)
 
 
 def _record(found: "Evaluation") -> Mapping[str, Any]:
@@ -183,13 +189,18 @@ def _print(found: "Evaluation") -> None:
 
 def _verdicts(found: "Evaluation") -> list[str]:
     """The primary endpoint of every model that was tested, in words."""
+    from learner_index.pipeline.evaluation.tables import seen_words
+
+    seen = {one.name: seen_words(one) for one in found.outcomes}
     lines = []
     for one in found.comparisons:
         if one.p_holm is None:
             continue
+        marks = "".join(f"; {name} {seen[name]}" for name in (one.model, one.against) if seen[name])
         lines.append(
             f"{one.model} against {one.against}: macro-F1 {one.difference:+.3f} "
-            f"({one.low:+.3f} to {one.high:+.3f}), p {one.p_swap:.2g}, after Holm {one.p_holm:.2g}"
+            f"({one.low:+.3f} to {one.high:+.3f}), p {one.p_swap:.2g}, after Holm "
+            f"{one.p_holm:.2g}{marks}"
         )
     return lines
 

@@ -11,7 +11,7 @@ from learner_index.data.records import Hit
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.cohort import Cohort
 from learner_index.pipeline.roles import SEEN
-from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.filters import fulfils_all
 
 BOOTSTRAPS = 2000
 
@@ -146,10 +146,7 @@ def _interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
 def _chosen(cohort: Cohort, conditions: Sequence[str]) -> pd.DataFrame:
     """Rows that fulfil all conditions."""
     table = cohort.table
-    kept = np.ones(len(table), dtype=bool)
-    for text in conditions:
-        kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
-    return table.obs[kept]
+    return table.obs[fulfils_all(table, conditions)]
 
 
 def _strata(obs: pd.DataFrame) -> NDArray[np.object_]:

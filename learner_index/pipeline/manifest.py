@@ -15,7 +15,7 @@ from learner_index.data.manifest import Manifest, read_manifest
 from learner_index.data.report import Report
 from learner_index.data.writing import FolderResult
 from learner_index.errors import NotEnoughDataError
-from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.filters import fulfils_all
 from learner_index.search.table import SearchTable
 
 
@@ -68,10 +68,7 @@ def rows_where(manifest: Manifest, conditions: Sequence[str]) -> NDArray[np.intp
         QueryError: a condition is not understood.
     """
     table = SearchTable(np.empty((manifest.n_scans, 0), np.float32), manifest.table)
-    kept = np.ones(len(table), dtype=bool)
-    for text in conditions:
-        kept &= fulfils(table, parse_where(text, column_kinds(table.obs)))
-    return np.flatnonzero(kept)
+    return np.flatnonzero(fulfils_all(table, conditions))
 
 
 def only_where(manifest: Manifest, conditions: Sequence[str]) -> Manifest:

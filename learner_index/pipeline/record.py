@@ -10,7 +10,6 @@ from typing import Any
 
 from learner_index.config import PretrainOptions
 from learner_index.data.content import content_hash
-from learner_index.data.simulate.write import is_simulated
 from learner_index.errors import RunFormatError
 from learner_index.learn.fit import DEFAULT_SPEC
 from learner_index.learn.machine import machine_of
@@ -33,7 +32,6 @@ def base_record(job: Job, known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **with_manifest({}, cohort.manifest),
         "cohort": cohort.manifest.path.name,
-        "is_simulated": is_simulated(cohort.manifest.folder),
         "data": cohort.fingerprint,
         "options": shareable(job.options),
         "start_weights": start_weights(job.options, known),

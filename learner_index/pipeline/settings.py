@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from learner_index.config import ManifestOptions, Preprocessing
+from learner_index.data.simulate.write import is_simulated
 
 if TYPE_CHECKING:
     from learner_index.data.manifest import Manifest
@@ -31,6 +32,7 @@ def with_manifest(settings: Mapping[str, Any], manifest: "Manifest") -> dict[str
     options, score = manifest.options, manifest.score
     return {
         **settings,
+        "is_simulated": is_simulated(manifest.folder),
         "clock": manifest.clock,
         "score": (
             {"column": score.column, "direction": score.direction, "per": score.per}

@@ -4,7 +4,7 @@ A missing value fulfils no condition but `is missing`; `!=` and `not in` do not 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,6 +105,22 @@ def fulfils(table: SearchTable, condition: Condition) -> NDArray[np.bool_]:
         compared: NDArray[np.bool_] = _COMPARE[condition.op](numbers, condition.values[0])
         return compared
     return _chosen(numbers, [float(v) for v in condition.values], condition)
+
+
+def fulfils_all(table: SearchTable, conditions: Sequence[str]) -> NDArray[np.bool_]:
+    """(n,) True for the rows that fulfil every condition; without any, all do.
+
+    Args:
+        table: the rows.
+        conditions: each "column op value", as in `parse_where`.
+
+    Raises:
+        QueryError: a condition is not understood.
+    """
+    kinds, kept = column_kinds(table.obs), np.ones(len(table), dtype=bool)
+    for text in conditions:
+        kept &= fulfils(table, parse_where(text, kinds))
+    return kept
 
 
 def _chosen(column: NDArray[Any], values: list[Any], condition: Condition) -> NDArray[np.bool_]:

@@ -473,3 +473,17 @@ def test_refuses_what_a_diverged_encoder_gives(fit, make, wrong):
 
     with pytest.raises(QueryError, match="holds NaN or infinity: look for a diverged encoder"):
         fit(train, tune)
+
+
+def test_nearly_collapsed_embeddings_converge():
+    """One direction and a thousandth of noise: the solver ends, without a warning."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 1)) * np.ones((1, 40)) + 1e-3 * rng.standard_normal((200, 40))
+    change = rng.choice(np.array([-1, 0, 1], np.int8), 200)
+
+    head = fit_change_head(
+        Part(rows[:150], change[:150], np.arange(150)),
+        Part(rows[150:], change[150:], np.arange(150, 200)),
+    )
+
+    assert np.isfinite(head.coefficient).all()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner_index.errors import QueryError
-from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.filters import column_kinds, fulfils, fulfils_all, parse_where
 from learner_index.search.table import SearchTable
 
 OBS = pd.DataFrame(
@@ -111,3 +111,11 @@ def test_any_text_is_read_or_refused(text):
 def test_quoted_values_stay_as_they_are(value):
     """A value in quotes is taken letter by letter, blanks and operators included."""
     assert parse_where(f"site == '{value}'", KINDS).values == (value,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "ids"), [((), "abcd"), (("age >= 50", "sick == true"), "ad"), (("n > 9",), "")]
+)
+def test_all_conditions_hold_together(texts, ids):
+    """Rows that fulfil each; without any, every row."""
+    assert "".join(OBS["scan_id"][fulfils_all(TABLE, texts)]) == ids

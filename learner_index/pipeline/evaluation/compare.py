@@ -46,7 +46,8 @@ def compare_all(
     """Every other model against one, in every measure both have; tests for the primary one.
 
     Models that know the truth or look at no scan are compared but not tested: that they differ is
-    no hypothesis.
+    no hypothesis. Where one model's space collapsed in a fold, its measures are of other patients
+    and are not compared.
     """
     other = next(outcome for outcome in outcomes if outcome.name == against)
     found = []
@@ -54,7 +55,7 @@ def compare_all(
         if outcome is other:
             continue
         for name in MEASURES:
-            if name in outcome.figures and name in other.figures:
+            if _is_alike(outcome, other, name):
                 one = _compared(outcome, other, name)
                 is_tested = name == PRIMARY and outcome.kind not in ("oracle", "constant")
                 found.append(
@@ -63,6 +64,12 @@ def compare_all(
                     else one
                 )
     return _adjusted(found)
+
+
+def _is_alike(outcome: Outcome, other: Outcome, name: str) -> bool:
+    """Whether both have a measure, of as many patients and pairs."""
+    both = [one.figures[name] for one in (outcome, other) if name in one.figures]
+    return len({(one.n_patients, one.n_pairs) for one in both}) == 1 and len(both) == 2
 
 
 def _compared(outcome: Outcome, other: Outcome, name: str) -> Comparison:
@@ -76,8 +83,8 @@ def _compared(outcome: Outcome, other: Outcome, name: str) -> Comparison:
         first.value - second.value,
         ends.low,
         ends.high,
-        min(first.n_patients, second.n_patients),
-        min(first.n_pairs, second.n_pairs),
+        first.n_patients,
+        first.n_pairs,
     )
 
 

@@ -15,9 +15,21 @@ from learner_index.config import EvaluateOptions, ManifestOptions, Preprocessing
 from learner_index.data.manifest import Manifest, read_manifest, require_valid
 from learner_index.data.simulate.truth import read_truth
 from learner_index.data.split import PatientSplit
-from learner_index.errors import LearnerIndexError
+from learner_index.errors import DivergedError, LearnerIndexError, SettingsError, SplitError
+from learner_index.learn.fit import DEFAULT_SPEC
+from learner_index.learn.weights import parse_spec
+from learner_index.pipeline.changes import check_objective
 from learner_index.pipeline.evaluation.material import Material, require_changes
-from learner_index.pipeline.evaluation.models import Model, Reader, Trained, frozen_models, oracle
+from learner_index.pipeline.evaluation.models import (
+    CONSTANTS,
+    Model,
+    Reader,
+    Trained,
+    frozen_models,
+    name_of_baseline,
+    oracle,
+    pick_against,
+)
 from learner_index.pipeline.lesson import Talk
 from learner_index.pipeline.manifest import only_where
 from learner_index.pipeline.pretrain import CACHE, pretrain
@@ -32,7 +44,7 @@ class Contest:
     Attributes:
         material: the cohort.
         splits: patients by role in each fold.
-        models: all that give embeddings; may be long in coming, so they are made one by one.
+        models: all that give embeddings.
         notes: what a person should know.
         skipped: scans that could not be used.
     """
@@ -67,43 +79,70 @@ class CrossFit:
     talk: Talk
 
     def run(self) -> Contest:
-        """Read, train and embed.
+        """Read, embed and train; whatever can be refused is refused before anything is trained.
 
         Raises:
             ManifestError, NotEnoughDataError, SplitError: the cohort does not do.
+            SettingsError: there is no such objective, no such model to compare with, or none.
             EncoderError: a backbone or a frozen encoder cannot be had.
-            RunError: a training diverged, or was started with other settings.
+            RunError: a training was started with other settings, or the one that is compared
+                with diverged.
         """
+        self._check_names()
         cohort, preprocessing = self._cohort()
         splits = cohort.splits(self.settings)
         self._decode(cohort, preprocessing)
         rows = np.flatnonzero(cohort.is_usable)
         truth = read_truth(cohort.manifest.folder, cohort.scan_ids)
         material = Material.from_training_set(cohort, rows, truth, self.options.transitions)
-        if len(material.changes):
-            require_changes(material)
+        require_changes(material, splits)
         reader = Reader(
             cohort,
             rows,
             self.folder / "vectors",
             preprocessing,
             self.settings.augment.time_jitter,
+            self.settings.encoder.device,
             self.workers,
             self.talk.progress,
         )
-        models: list[Model] = [self._trained(name, splits, reader) for name in self._objectives]
         if self.options.baselines:
             self.talk.say(f"embedding scans: {', '.join(self.options.baselines)}")
-        frozen, lacks = frozen_models(reader, self.options.baselines, self.settings)
-        models += frozen
+        fixed, lacks = frozen_models(reader, self.options.baselines, self.settings)
         if material.truth is not None:
-            models.append(oracle(material.truth))
-        notes = (*(note.message for note in cohort.labels.notes), *material.notes, *lacks)
-        return Contest(material, splits, tuple(models), notes, tuple(map(str, cohort.skipped)))
+            fixed.append(oracle(material.truth))
+        names = [*self.options.objectives, *(model.name for model in fixed)]
+        if not names:
+            raise SettingsError(f"nothing to evaluate: {'; '.join(lacks)}")
+        names += CONSTANTS if len(material.changes) else ()
+        against = pick_against(self.options.against, names)
+        trained, diverged = self._all_trained(against, splits, reader)
+        models: tuple[Model, ...] = (*trained, *fixed)
+        notes = (*(one.message for one in cohort.labels.notes), *material.notes, *lacks, *diverged)
+        if cohort.manifest.texts("split"):
+            notes = (*notes, "column split is not used: folds are drawn")
+        return Contest(material, splits, models, notes, tuple(map(str, cohort.skipped)))
 
-    @property
-    def _objectives(self) -> tuple[str, ...]:
-        return self.options.objectives
+    def _all_trained(
+        self, against: str, splits: tuple[PatientSplit, ...], reader: Reader
+    ) -> tuple[list[Trained], list[str]]:
+        """Every objective; one that diverges loses, which is told, and does not stop the others."""
+        found, notes = [], []
+        for name in self.options.objectives:
+            try:
+                found.append(self._trained(name, splits, reader))
+            except DivergedError as problem:
+                if name == against:
+                    raise
+                notes.append(f"{name} is left out, it DIVERGED: {problem}")
+        return found, notes
+
+    def _check_names(self) -> None:
+        """Refuse objectives and baselines that are none, before anything is read."""
+        for name in self.options.objectives:
+            check_objective(self._options_of(name, seed=0))
+        for name in self.options.baselines:
+            name_of_baseline(name)
 
     def _cohort(self) -> tuple[TrainingSet, Preprocessing]:
         """The scans that are asked for, and how training will see them."""
@@ -128,25 +167,31 @@ class CrossFit:
 
     def _trained(self, name: str, splits: tuple[PatientSplit, ...], reader: Reader) -> Trained:
         """An objective, every seed and fold."""
-        folders = {seed: self._train(name, seed) for seed in range(self.options.seeds)}
-        backbone = self.settings.encoder.spec or "the default backbone"
+        folders = {seed: self._train(name, seed, splits) for seed in range(self.options.seeds)}
+        backbone = parse_spec(self.settings.encoder.spec or DEFAULT_SPEC)
         return Trained(name, f"{backbone}, pretrained on these patients", folders, splits,
                        reader.of_run)  # fmt: skip
 
-    def _train(self, name: str, seed: int) -> tuple[Path, ...]:
-        """The run folder of each fold, trained unless it was before."""
+    def _options_of(self, name: str, seed: int) -> PretrainOptions:
+        """Settings of one training; those of an objective hold for that one alone."""
         chosen = self.settings.objective
-        if chosen.name != name:  # settings of an objective hold for that one alone
+        if chosen.name != name:
             chosen = replace(chosen, name=name, settings={})
-        own = replace(
-            self.settings, objective=chosen, training=replace(self.settings.training, seed=seed)
-        )
+        training = replace(self.settings.training, seed=seed)
+        return replace(self.settings, objective=chosen, training=training)
+
+    def _train(self, name: str, seed: int, splits: tuple[PatientSplit, ...]) -> tuple[Path, ...]:
+        """The run folder of each fold, trained unless it was before.
+
+        Raises:
+            SplitError: it was trained on other patients than those measured take it to be.
+        """
         self.talk.say(f"pretraining {name}, seed {seed}")
         try:
             result = pretrain(
                 self.manifest_path,
                 self.folder / "runs" / f"{name}-seed{seed}",
-                own,
+                self._options_of(name, seed),
                 manifest_changes=self.changes,
                 resume=True,
                 workers=self.workers,
@@ -155,6 +200,12 @@ class CrossFit:
         except LearnerIndexError as problem:
             problem.args = (f"{name}, seed {seed}: {problem}",)
             raise
+        for fold, split in zip(result.folds, splits, strict=True):
+            if fold.run["split"] != split.fingerprint:
+                raise SplitError(
+                    f"{name}, seed {seed}, {fold.folder.name} was not trained on this fold's "
+                    "patients: the manifest changed meanwhile; call it again with another -o NAME"
+                )
         return tuple(fold.folder for fold in result.folds)
 
 

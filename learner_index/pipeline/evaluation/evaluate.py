@@ -29,11 +29,12 @@ def evaluate(
 
     A manifest: every objective is pretrained once a seed and fold of its patients, and measured
     beside baselines on the fold that none of them saw. Stores: their encoders are measured as
-    they are; where they have seen patients, every line about them says so.
+    they are, nothing is trained; where they have seen patients, every line about them says so.
 
     Args:
         sources: one manifest, or one or more stores (ending in .zarr).
-        folder: the report goes here, and what is trained; called again, it goes on.
+        folder: the report goes here, and what is trained; called again, it goes on. It is made
+            first.
         options: what to compare; None: the defaults.
         pretraining: settings all trainings share, and what the health score is; its objective
             gives settings for that objective alone, its folds and seeds are not used.
@@ -55,12 +56,14 @@ def evaluate(
     wanted, talk = options or EvaluateOptions(), talk or Talk()
     settings = shared_settings(wanted, pretraining or PretrainOptions(), folder)
     _check(wanted, settings)
-    if _are_stores(sources):
+    changes = dict(manifest_changes or {})
+    are_stores = _are_stores(sources)
+    _check_sources(are_stores=are_stores, options=wanted, changes=changes)
+    _make(folder)
+    if are_stores:
         contest = contest_of_stores(sources, wanted, settings)
     else:
-        contest = CrossFit(
-            sources[0], folder, wanted, settings, dict(manifest_changes or {}), workers, talk
-        ).run()
+        contest = CrossFit(sources[0], folder, wanted, settings, changes, workers, talk).run()
     found = measured(contest, wanted, settings, talk.say)
     try:
         write_evaluation(found, folder)
@@ -105,10 +108,39 @@ def _check(options: EvaluateOptions, pretraining: PretrainOptions) -> None:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise SettingsError(f"{word} {min(twice)} is named twice: name each once")
-    if not options.objectives and not options.baselines:
-        raise SettingsError("nothing to evaluate: name an --objective or a --baseline")
     if pretraining.score.class_column is not None:
         raise SettingsError(
-            "evaluate compares health scores, and --class-column holds classes: "
-            "leave it out, or name a --score-column"
+            "evaluate compares health scores, and score.class_column "
+            f"{pretraining.score.class_column!r} holds classes: leave it out"
         )
+
+
+def _check_sources(
+    *, are_stores: bool, options: EvaluateOptions, changes: Mapping[str, Any]
+) -> None:
+    """Refuse what does not go with stores, or with a manifest.
+
+    Raises:
+        SettingsError: names it.
+    """
+    if are_stores and changes:
+        raise SettingsError(
+            f"{min(changes)} is for reading manifests, and a store holds what was read when it "
+            "was built: leave it out"
+        )
+    if not are_stores and not options.objectives and not options.baselines:
+        raise SettingsError("nothing to evaluate: name an --objective or a --baseline")
+
+
+def _make(folder: Path) -> None:
+    """The report's folder, before hours are spent on what goes into it.
+
+    Raises:
+        RunWriteError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise RunWriteError(
+            f"cannot make {str(folder)!r} ({problem.strerror}): -o NAME takes another place"
+        ) from problem

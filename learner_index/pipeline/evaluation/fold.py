@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.head import ChangeHead, Part, ScoreHead, fit_change_head, fit_score_head
 from learner_index.data.split import PatientSplit
+from learner_index.pipeline.evaluation.averages import Drawn
 from learner_index.pipeline.evaluation.material import Material
-from learner_index.pipeline.evaluation.spaces import Drawn, Masks, Parts, measure_space
+from learner_index.pipeline.evaluation.spaces import Masks, Parts, measure_space
 
 Floats = NDArray[np.float64]
 
@@ -21,13 +23,15 @@ class FoldOutcome:
         transitions: (k,) which transitions are the fold's.
         probability: (k, 3) by the head on differences; None where changes are not measured.
         label: (k,) health changes by that head.
-        swapped: (k, 3) probability with the visits swapped.
+        swapped: (k,) health changes with the visits swapped.
         score_delta: (k,) later predicted score minus earlier.
-        delta_spread: standard deviation of the error of `score_delta`, of the tuning patients.
+        delta_spread: root mean square error of `score_delta`, of the tuning patients.
         share: (3,) of each health change among the patients fitted on.
         items: (m,) which scans or visits are the fold's.
         predicted: (m,) their predicted health scores.
         space: measures of the space, by name.
+        distances: pairs of one patient's scans, as of `space.figure_one`; None where there are
+            none.
     """
 
     transitions: NDArray[np.intp]
@@ -38,8 +42,9 @@ class FoldOutcome:
     share: Floats
     probability: Floats | None = None
     label: NDArray[np.int8] | None = None
-    swapped: Floats | None = None
+    swapped: NDArray[np.int8] | None = None
     space: dict[str, Drawn] = field(default_factory=dict)
+    distances: pd.DataFrame | None = None
 
 
 def run_fold(
@@ -82,8 +87,8 @@ def run_fold(
         head = _change_head(material, deltas, part)
         outcome.probability = head.probabilities(deltas[own])
         outcome.label = head.labels(outcome.probability)
-        outcome.swapped = head.probabilities(-deltas[own])
-    outcome.space = measure_space(material, embeddings, part, weights, seed)
+        outcome.swapped = head.labels(head.probabilities(-deltas[own]))
+    outcome.space, outcome.distances = measure_space(material, embeddings, part, weights, seed)
     return outcome
 
 

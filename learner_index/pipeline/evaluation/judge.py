@@ -1,17 +1,17 @@
 """Every model on the same folds and draws of patients, beside what looks at no scan."""
 
 from collections.abc import Callable, Sequence
-from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.head import CLASSES
-from learner_index.analysis.resample import draw_weights
+from learner_index.analysis.resample import draw_weights, interval
 from learner_index.config import EvaluateOptions, PretrainOptions
 from learner_index.data.split import PatientSplit
-from learner_index.data.suggest import close_names
-from learner_index.errors import LearnerIndexError, SettingsError
+from learner_index.errors import LearnerIndexError
+from learner_index.pipeline.evaluation.averages import mean_of_seeds
 from learner_index.pipeline.evaluation.compare import compare_all
 from learner_index.pipeline.evaluation.crossfit import Contest
 from learner_index.pipeline.evaluation.fold import FoldOutcome, class_share, run_fold
@@ -19,24 +19,17 @@ from learner_index.pipeline.evaluation.material import Material
 from learner_index.pipeline.evaluation.measures import (
     PRIMARY,
     Outcome,
+    change_figures,
     changes_of,
     class_figures,
-    mean_of_seeds,
     seed_figures,
-    transition_patients,
 )
-from learner_index.pipeline.evaluation.models import Model
+from learner_index.pipeline.evaluation.models import CONSTANTS, Model, pick_against
 from learner_index.pipeline.evaluation.result import Evaluation
 from learner_index.pipeline.evaluation.spaces import Parts
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
-CONSTANTS = MappingProxyType(
-    {
-        "majority": "the commonest health change of the patients fitted on",
-        "no change": "always stable",
-    }
-)
 
 
 def measured(
@@ -58,12 +51,7 @@ def measured(
     names = [model.name for model in contest.models]
     if len(material.changes):
         names += list(CONSTANTS)
-    against = options.against or ("mse" if "mse" in names else names[0])
-    if against not in names:
-        raise SettingsError(
-            f"--against {against}: no such model{close_names(against, names)}; "
-            f"there are {', '.join(names)}"
-        )
+    against = pick_against(options.against, names)
     weights = draw_weights(material.n_patients, options.n_bootstraps, options.seed)
     outcomes = []
     for model in contest.models:
@@ -81,7 +69,7 @@ def measured(
         against=against,
         options=options,
         pretraining=settings,
-        notes=(*contest.notes, *_alarms(outcomes)),
+        notes=(*contest.notes, *_collapsed(outcomes), *_alarms(outcomes)),
         skipped=contest.skipped,
     )
 
@@ -90,7 +78,7 @@ def _outcome(
     material: Material, splits: Sequence[PatientSplit], model: Model, weights: Floats
 ) -> Outcome:
     """One model, all seeds and folds."""
-    by_seed, predicted, primary = [], [], []
+    by_seed, predicted, primary, distances = [], [], [], []
     for seed in model.seeds:
         folds = []
         for number, split in enumerate(splits):
@@ -103,6 +91,8 @@ def _outcome(
                 problem.args = (f"{model.name}, fold {number + 1} of {len(splits)}: {problem}",)
                 raise
         figures, changes = seed_figures(material, folds, weights)
+        if seed == model.seeds[0]:
+            distances = [fold.distances for fold in folds if fold.distances is not None]
         by_seed.append(figures)
         if changes is not None:
             predicted.append(changes)
@@ -117,6 +107,7 @@ def _outcome(
         model.name, model.kind, model.says, model.seeds, mean_of_seeds(by_seed),
         {PRIMARY: np.mean(primary, axis=0)} if primary else {}, tuple(predicted),
         len(seen), material.n_patients,
+        pd.concat(distances, ignore_index=True) if distances else None,
     )  # fmt: skip
 
 
@@ -141,23 +132,34 @@ def _constant(
         label = CLASSES[np.nanargmax(share)] if name == "majority" else np.int8(0)
         folds.append(
             FoldOutcome(
-                own,
-                np.empty(0, np.intp),
-                np.empty(0),
-                np.empty(0),
-                1.0,
-                share,
-                np.tile(share, (len(own), 1)),
-                np.full(len(own), label, np.int8),
+                transitions=own,
+                items=np.empty(0, np.intp),
+                predicted=np.empty(0),
+                score_delta=np.empty(0),
+                delta_spread=1.0,
+                share=share,
+                probability=np.tile(share, (len(own), 1)),
+                label=np.full(len(own), label, np.int8),
             )
         )
     predicted = changes_of(material, folds)
-    figures = class_figures(predicted, weights[:, transition_patients(material)])
+    figures = change_figures(material, folds, weights)
     primary = np.array([_primary(material, fold) for fold in folds])
     return Outcome(
         name, "constant", CONSTANTS[name], (0,), figures, {PRIMARY: primary}, (predicted,),
         0, material.n_patients,
     )  # fmt: skip
+
+
+def _collapsed(outcomes: Sequence[Outcome]) -> list[str]:
+    """Models of which the space could not be measured everywhere."""
+    sizes = [one.figures["effective_rank"].n_patients if "effective_rank" in one.figures else 0
+             for one in outcomes]  # fmt: skip
+    return [
+        f"{one.name} gives all scans of a fold the same embedding: its space is not measured there"
+        for one, size in zip(outcomes, sizes, strict=True)
+        if one.kind != "constant" and size < max(sizes)
+    ]
 
 
 def _alarms(outcomes: Sequence[Outcome]) -> list[str]:
@@ -170,7 +172,7 @@ def _alarms(outcomes: Sequence[Outcome]) -> list[str]:
         if one is truth or PRIMARY not in one.figures:
             continue
         draws = one.figures[PRIMARY].draws - truth.figures[PRIMARY].draws
-        if np.nanquantile(draws, 0.025) > 0:
+        if interval(draws).low > 0:
             found.append(
                 f"LEAK ALARM: {one.name} beats the oracle that knows the truth: look for patients "
                 "or scores that reach the model another way"

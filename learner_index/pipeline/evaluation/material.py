@@ -17,6 +17,7 @@ from learner_index.analysis.transitions import Transitions, Visits
 from learner_index.config import Transition
 from learner_index.data.score_kinds import score_kind
 from learner_index.data.simulate.write import is_simulated
+from learner_index.data.split import PatientSplit
 from learner_index.data.visits import visit_codes
 from learner_index.errors import NotEnoughDataError, QueryError
 from learner_index.pipeline.cohort import Cohort
@@ -160,12 +161,15 @@ class Material:
         cleaned = [part.where(part.notna(), "").astype(str) for part in parts]
         views = ["\0".join(row) for row in zip(*cleaned, strict=True)] or [""] * len(obs)
         about = score_kind(kind)
+        theta = about.change_threshold if threshold is None else threshold
+        is_simulated = bool(store.settings.get("is_simulated", False))
+        name = f"{'SIMULATED ' if is_simulated else ''}{store.path.name}"
         return cls._of(
             obs,
             views=views,
             score=obs["health_score"].to_numpy(np.float64, na_value=np.nan),
-            words=(store.path.name, about.title, about.unit, threshold or about.change_threshold),
-            is_simulated=bool(store.settings.get("is_simulated", False)),
+            words=(name, about.title, about.unit, theta),
+            is_simulated=is_simulated,
             truth=None,
             mode=mode,
         )
@@ -193,7 +197,7 @@ class Material:
         transitions = Transitions.of(visits, mode)
         is_known = np.isfinite(transitions.delta_score) & (threshold is not None)
         transitions = transitions.only(is_known)
-        changes = health_changes(transitions.delta_score, threshold or 1.0)
+        changes = health_changes(transitions.delta_score, 1.0 if threshold is None else threshold)
         return cls(
             name=name,
             is_simulated=is_simulated,
@@ -213,25 +217,38 @@ class Material:
         )
 
 
-def require_changes(material: Material) -> None:
-    """Refuse to measure health changes that are all the same.
+def require_changes(material: Material, splits: Sequence[PatientSplit]) -> None:
+    """Refuse to measure health changes that are all the same, in the cohort or to learn from.
+
+    A cohort without any transition passes: its health changes are not measured.
 
     Raises:
-        NotEnoughDataError: every transition is of one class.
+        NotEnoughDataError: every transition is of one class, or all that a fold learns from are.
     """
+    if not len(material.changes):
+        return
+    advice = "give another --threshold, or patients who changed"
+    at = f"at θ = {material.about.threshold:g}"
     classes = np.unique(material.changes)
     if len(classes) == 1:
         raise NotEnoughDataError(
-            f"all {len(material.changes)} transitions are {NAMES[int(classes[0])]} at θ = "
-            f"{material.about.threshold:g}: give another --threshold, or patients who changed"
+            f"all {len(material.changes)} transitions are {NAMES[int(classes[0])]} {at}: {advice}"
         )
+    for number, split in enumerate(splits, 1):
+        known = material.is_of((*split.train, *split.val))[material.transitions.patient]
+        if len(np.unique(material.changes[known])) < 2:
+            raise NotEnoughDataError(
+                f"fold {number} of {len(splits)} has no two health changes to learn from {at} in "
+                f"the {np.count_nonzero(known)} transitions of its other patients: lower --folds, "
+                f"{advice}"
+            )
 
 
 def same_scans(stores: Sequence[Cohort]) -> tuple[str, ...]:
     """Scans that all of some stores hold, in the order of the first.
 
     Raises:
-        QueryError: there are none.
+        QueryError: there are none, or one has another patient in another store.
     """
     shared = set(stores[0].obs["scan_id"])
     for store in stores[1:]:
@@ -240,14 +257,24 @@ def same_scans(stores: Sequence[Cohort]) -> tuple[str, ...]:
     if not found:
         names = ", ".join(store.path.name for store in stores)
         raise QueryError(f"{names} share no scan: build them from the same manifest")
+    owners = [store.obs.set_index("scan_id")["patient_id"].loc[list(found)] for store in stores]
+    for store, owner in zip(stores[1:], owners[1:], strict=True):
+        strays = np.flatnonzero(owner.to_numpy(object) != owners[0].to_numpy(object))
+        if len(strays):
+            row = strays[0]
+            raise QueryError(
+                f"scan {found[row]} is of patient {owners[0].iloc[row]} in {stores[0].path.name} "
+                f"and of {owner.iloc[row]} in {store.path.name}: "
+                "build them from the same manifest"
+            )
     return found
 
 
 def _item(visit: Codes, score: Floats) -> Item:
     """A scan, where two scans of one visit differ in score; else a visit."""
     known = (visit >= 0) & np.isfinite(score)
-    spread = pd.Series(score[known]).groupby(visit[known]).agg(np.ptp)
-    return "scan" if bool((spread > 0).any()) else "visit"
+    groups = pd.Series(score[known]).groupby(visit[known])
+    return "scan" if bool((groups.max() > groups.min()).any()) else "visit"
 
 
 def _texts(table: pd.DataFrame, name: str) -> list[Any]:

@@ -1,27 +1,27 @@
 """What is measured of every model, in the order of the report, and how folds and seeds add up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.analysis.by_patient import ByPatient, by_patient
+from learner_index.analysis.by_patient import by_patient
 from learner_index.analysis.classes import (
     DIRECTION,
     TITLES,
     Predicted,
-    inversion_consistency,
     measure,
 )
-from learner_index.analysis.correlation import drawn_correlation
-from learner_index.analysis.ordering import concordance_within
+from learner_index.analysis.head import change_probabilities
 from learner_index.analysis.resample import interval
+from learner_index.pipeline.evaluation.averages import Drawn, averaged, of_patients
 from learner_index.pipeline.evaluation.fold import FoldOutcome
 from learner_index.pipeline.evaluation.material import Material
-from learner_index.pipeline.evaluation.spaces import Drawn
+from learner_index.pipeline.evaluation.scores import score_figures
 
 Floats = NDArray[np.float64]
 Good = Literal["higher", "lower", "none"]
@@ -76,10 +76,12 @@ MEASURES: Mapping[str, Measure] = {
     },
     "score_mae": Measure("mean absolute error", SCORE, "lower", "score", "of predicted scores"),
     "score_rmse": Measure("root mean squared error", SCORE, "lower", "score", "likewise"),
-    "score_pearson": Measure("Pearson r", SCORE, "higher", "correlation", "patients weigh alike"),
+    "score_pearson": Measure(
+        "Pearson r", SCORE, "higher", "correlation", "in each fold; patients weigh alike"
+    ),
     "score_spearman": Measure("Spearman ρ", SCORE, "higher", "correlation", "likewise"),
     "score_auroc": Measure(
-        "AUROC", SCORE, "higher", "share", "of a score that has two values alone"
+        "AUROC", SCORE, "higher", "share", "of a score that has two values alone, in each fold"
     ),
     "change_mae": Measure(
         "mean absolute error of changes", SCORE, "lower", "score",
@@ -87,7 +89,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "change_spearman": Measure(
         "Spearman ρ of changes", SCORE, "higher", "correlation",
-        "of predicted and observed change of score",
+        "of predicted and observed change of score, in each fold",
     ),
     "within_concordance": Measure(
         "concordance within patients", SCORE, "higher", "share",
@@ -154,6 +156,7 @@ class Outcome:
         predicted: health changes by seed; () where they are not measured.
         n_seen: patients measured although the encoder was trained or tuned on them.
         n_measured: patients measured.
+        distances: pairs of one patient's scans of the first seed, as of `space.figure_one`.
     """
 
     name: str
@@ -165,6 +168,7 @@ class Outcome:
     predicted: tuple[Predicted, ...]
     n_seen: int
     n_measured: int
+    distances: pd.DataFrame | None = None
 
     @cached_property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
@@ -178,38 +182,24 @@ def seed_figures(
 ) -> tuple[dict[str, Drawn], Predicted | None]:
     """Every measure of one training, all folds together, and its predicted health changes.
 
-    Predictions are pooled over folds, since each patient is unseen in exactly one of them; what
-    depends on the distances of a space is measured in each fold and averaged over its patients.
+    Predictions are pooled over folds, since each patient is unseen in exactly one of them. What
+    ranks them (correlations, AUROC) or depends on the distances of a space is measured in each
+    fold and averaged by its patients: a fold's read-out leans away from the patients it has not
+    seen, so that ranks across folds put models that know nothing below chance.
 
     Args:
         material: the cohort.
         folds: what came out of each.
         weights: (d, p) draws of all patients.
     """
-    found = _scores(material, folds, weights)
+    found = score_figures(material, folds, weights)
     predicted = None
     if folds[0].probability is not None:
         predicted = changes_of(material, folds)
         found |= _changes(material, folds, predicted, weights)
     for name in dict.fromkeys(name for fold in folds for name in fold.space):
-        found[name] = _averaged([fold.space[name] for fold in folds if name in fold.space])
+        found[name] = averaged([fold.space[name] for fold in folds if name in fold.space])
     return {name: found[name] for name in MEASURES if name in found}, predicted
-
-
-def mean_of_seeds(figures: Sequence[Mapping[str, Drawn]]) -> dict[str, Drawn]:
-    """The mean of several trainings, in the figure and in each draw of patients."""
-    found = {}
-    for name in figures[0]:
-        own = [one[name] for one in figures if name in one]
-        chances = [one.chance for one in own if one.chance is not None]
-        found[name] = Drawn(
-            float(np.mean([one.value for one in own])),
-            np.mean([one.draws for one in own], axis=0),
-            own[0].n_patients,
-            own[0].n_pairs,
-            float(np.mean(chances)) if chances else None,
-        )
-    return found
 
 
 def changes_of(material: Material, folds: Sequence[FoldOutcome]) -> Predicted:
@@ -242,26 +232,52 @@ def _changes(
 ) -> dict[str, Drawn]:
     """Health changes read from differences, and from two predicted scores."""
     own = weights[:, transition_patients(material)]
-    found = class_figures(predicted, own)
+    found = change_figures(material, folds, weights)
     changed = predicted.true != 0
     if changed.any():
         lead = predicted.probability[:, 2] - predicted.probability[:, 0]
         right = np.where(lead == 0, 0.5, np.sign(lead) == predicted.true)
         owners = predicted.patient
-        found["order_accuracy"] = _of_patients(
+        found["order_accuracy"] = of_patients(
             by_patient(np.where(changed, right, np.nan), owners), own, 0.5
         )
     swapped = np.concatenate([fold.swapped for fold in folds if fold.swapped is not None])
     rows = np.concatenate([fold.transitions for fold in folds])
-    swapped = swapped[np.argsort(rows, kind="stable")]
-    value, draws = (
-        inversion_consistency(predicted.probability, swapped, predicted.patient, drawn)
-        for drawn in (np.ones((1, own.shape[1])), own)
+    is_turned = predicted.label == -swapped[np.argsort(rows, kind="stable")]
+    found["inversion_consistency"] = of_patients(
+        by_patient(is_turned.astype(np.float64), predicted.patient), own
     )
-    n = own.shape[1], len(predicted.true)
-    found["inversion_consistency"] = Drawn(float(value[0]), draws, *n)
-    by_scores = class_figures(_by_scores(material, folds), own, _OF_DIFFERENCE)
+    by_scores = change_figures(material, folds, weights, _OF_DIFFERENCE, _by_scores)
     return found | {f"difference_{name}": figure for name, figure in by_scores.items()}
+
+
+def change_figures(
+    material: Material,
+    folds: Sequence[FoldOutcome],
+    weights: Floats,
+    names: Sequence[str] = tuple(TITLES),
+    read: Callable[[Material, Sequence[FoldOutcome]], Predicted] = changes_of,
+) -> dict[str, Drawn]:
+    """Measures of predicted health changes, pooled over folds but for AUROC, which is averaged.
+
+    Args:
+        material: the cohort.
+        folds: what came out of each.
+        weights: (d, p) draws of all patients.
+        names: which measures.
+        read: which predictions of some folds are measured.
+    """
+    pooled = [name for name in names if name != "auroc"]
+    found = class_figures(read(material, folds), weights[:, transition_patients(material)], pooled)
+    if "auroc" in names:
+        owners = [np.unique(material.transitions.patient[fold.transitions]) for fold in folds]
+        parts = [
+            class_figures(read(material, [fold]), weights[:, own], ("auroc",))["auroc"]
+            for fold, own in zip(folds, owners, strict=True)
+            if len(own)
+        ]
+        found["auroc"] = averaged(parts)
+    return {name: found[name] for name in names}
 
 
 def class_figures(
@@ -282,102 +298,9 @@ def _by_scores(material: Material, folds: Sequence[FoldOutcome]) -> Predicted:
     Probabilities take the error of that difference for normal, with the spread it has on the
     tuning patients.
     """
-    from learner_index.analysis.head import change_probabilities
-
     theta = material.about.threshold or 1.0
     rows = np.concatenate([fold.transitions for fold in folds])
     delta = np.concatenate([fold.score_delta for fold in folds])
     spread = np.concatenate([np.full(len(f.transitions), f.delta_spread) for f in folds])
     label = (delta >= theta).astype(np.int8) - (delta <= -theta).astype(np.int8)
     return _predicted(material, rows, change_probabilities(delta, spread, theta), label)
-
-
-def _scores(material: Material, folds: Sequence[FoldOutcome], weights: Floats) -> dict[str, Drawn]:
-    """Predicted health scores, and changes of them."""
-    is_visit = material.about.per == "visit"
-    score = material.visits.score if is_visit else material.score
-    owners = material.visits.patient if is_visit else material.owners
-    items = np.concatenate([fold.items for fold in folds])
-    predicted = np.concatenate([fold.predicted for fold in folds])
-    true, whose = score[items], owners[items]
-    found = _errors("score", predicted, true, whose, weights)
-    if len(np.unique(true)) == 2:
-        value, draws = _two_valued(predicted, true, whose, weights)
-        found["score_auroc"] = Drawn(value, draws, len(np.unique(whose)), len(true), 0.5)
-    rows = np.concatenate([fold.transitions for fold in folds])
-    if len(rows) > 2:
-        delta = np.concatenate([fold.score_delta for fold in folds])
-        of_change = _errors(
-            "change", delta, material.transitions.delta_score[rows],
-            material.transitions.patient[rows], weights,
-        )  # fmt: skip
-        found |= {name: of_change[name] for name in ("change_mae", "change_spearman")}
-    if is_visit:
-        one = concordance_within(predicted, true, whose)
-        if one.n_patients:
-            own = weights[:, np.unique(whose)]
-            found["within_concordance"] = _of_patients(one, own, 0.5)
-    return found
-
-
-def _errors(
-    name: str, predicted: Floats, true: Floats, owners: NDArray[np.int64], weights: Floats
-) -> dict[str, Drawn]:
-    """Errors and correlations, every patient weighing the same."""
-    people, code, count = np.unique(owners, return_inverse=True, return_counts=True)
-    own, n = weights[:, people], (len(people), len(true))
-    absolute = by_patient(np.abs(predicted - true), owners)
-    squared = by_patient((predicted - true) ** 2, owners)
-    found = {
-        f"{name}_mae": Drawn(absolute.mean(), absolute.mean(own), *n),
-        f"{name}_rmse": Drawn(np.sqrt(squared.mean()), np.sqrt(squared.mean(own)), *n),
-    }
-    each = (np.vstack([np.ones(len(people)), own]) / count)[:, code]
-    for kind, is_ranked in (("pearson", False), ("spearman", True)):
-        drawn = drawn_correlation(predicted, true, each, ranked=is_ranked)
-        found[f"{name}_{kind}"] = Drawn(float(drawn[0]), drawn[1:], *n)
-    return found
-
-
-def _two_valued(
-    predicted: Floats, true: Floats, owners: NDArray[np.int64], weights: Floats
-) -> tuple[float, Floats]:
-    """AUROC of a score with two values; every patient weighs the same."""
-    from learner_index.analysis.classes import weighted_auroc
-
-    people, code, count = np.unique(owners, return_inverse=True, return_counts=True)
-    each = (np.vstack([np.ones(len(people)), weights[:, people]]) / count)[:, code]
-    drawn = weighted_auroc(predicted, true == true.max(), each)
-    return float(drawn[0]), drawn[1:]
-
-
-def _of_patients(found: ByPatient, weights: Floats, chance: float | None = None) -> Drawn:
-    """A mean over patients."""
-    return Drawn(
-        found.mean(), found.mean(weights), found.n_patients, int(found.count.sum()), chance
-    )
-
-
-def _averaged(folds: Sequence[Drawn]) -> Drawn:
-    """Mean over folds by their patients; a fold in which a draw is undefined is left out of it."""
-    sizes = np.array([fold.n_patients for fold in folds], np.float64)
-    values = np.array([fold.value for fold in folds])
-    draws = np.stack([fold.draws for fold in folds])  # (folds, d)
-    known = [(one.chance, one.n_patients) for one in folds if one.chance is not None]
-    return Drawn(
-        float(_weighted(values[:, None], sizes)[0]),
-        _weighted(draws, sizes),
-        int(sizes.sum()),
-        sum(fold.n_pairs for fold in folds),
-        sum(chance * n for chance, n in known) / sum(n for _, n in known) if known else None,
-    )
-
-
-def _weighted(values: Floats, sizes: Floats) -> Floats:
-    """(d,) mean over the first axis of what is defined."""
-    is_defined = ~np.isnan(values)
-    total = sizes @ is_defined
-    summed = sizes @ np.where(is_defined, values, 0.0)
-    found = np.full(values.shape[1], np.nan)
-    np.divide(summed, total, out=found, where=total > 0)
-    return found

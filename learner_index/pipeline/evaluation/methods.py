@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from learner_index.learn.fit import DEFAULT_SPEC
+from learner_index.learn.weights import parse_spec
 from learner_index.pipeline.evaluation.measures import PRIMARY
 from learner_index.pipeline.evaluation.result import Evaluation
 from learner_index.pipeline.evaluation.tables import seen_words
@@ -41,24 +42,25 @@ def _training(found: Evaluation) -> str:
     if not trained:
         return "Encoders were taken as they are." + (f" {'; '.join(seen)}." if seen else "")
     wanted, training = found.pretraining.encoder, found.pretraining.training
-    batches = found.pretraining.batches
+    batches, n_seeds = found.pretraining.batches, len(trained[0].seeds)
     return (
-        f"Encoders ({wanted.spec or DEFAULT_SPEC}) were pretrained with "
+        f"Encoders ({parse_spec(wanted.spec or DEFAULT_SPEC)}) were pretrained with "
         f"{', '.join(one.name for one in trained)}, identical in backbone, initial weights, "
         f"batches ({batches.patients} patients × {batches.scans} scans), augmentation, steps and "
         f"learning rate ({training.learning_rate:g}, AdamW, at most {training.epochs} epochs), "
-        f"{len(trained[0].seeds)} seeds each, and cross-fitted in {len(found.splits)} folds of "
-        f"patients; {found.pretraining.split.val_share:.0%} of the patients chose the epoch."
+        f"{n_seeds} seed{'s' if n_seeds > 1 else ''} each, and cross-fitted in "
+        f"{len(found.splits)} folds of patients; {found.pretraining.split.val_share:.0%} of the "
+        "patients chose the epoch."
     )
 
 
 def _reading(found: Evaluation) -> str:
-    material = found.material
+    material, has_seen = found.material, any(one.n_seen for one in found.outcomes)
     text = (
-        "In each fold, read-outs were fitted on the patients who had trained the encoder; their "
-        "regularization was chosen on the tuning patients, and they were tried on the fold's own, "
-        f"unseen by encoder and read-out alike. Health scores were read from {material.about.per} "
-        "embeddings by ridge regression"
+        "In each fold, read-outs were fitted on the other folds' patients, a part of whom first "
+        "chose how strongly they are regularized, and tried on the fold's own, unseen by "
+        f"{'read-outs' if has_seen else 'encoder and read-out alike'}. Health scores were read "
+        f"from {material.about.per} embeddings by ridge regression"
     )
     if len(material.changes):
         text += (
@@ -73,7 +75,9 @@ def _statistics(found: Evaluation) -> str:
     options = found.options
     text = (
         f"Intervals are 95 % percentile intervals of {options.n_bootstraps:,} bootstrap draws of "
-        "patients, the same draws for every model; measures are means over seeds."
+        "patients, the same draws for every model; measures are means over seeds. Correlations, "
+        "AUROC and measures of the embedding space were taken within folds and averaged by "
+        "patients; all else was pooled over folds."
     )
     if any(PRIMARY in one.figures for one in found.outcomes):
         text = (

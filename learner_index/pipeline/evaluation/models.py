@@ -6,10 +6,12 @@ ones, handcrafted features and the simulators' truth are the same for all folds.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,7 +24,10 @@ from learner_index.data.decoded import NEIGHBORS
 from learner_index.data.records import Embedder
 from learner_index.data.replace import replace_file
 from learner_index.data.split import PatientSplit
-from learner_index.errors import EncoderError
+from learner_index.data.suggest import close_names
+from learner_index.errors import EncoderError, SettingsError
+from learner_index.learn.encoder import load_encoder, make_encoder
+from learner_index.learn.weights import parse_spec
 from learner_index.pipeline.source import declare_preprocessing
 from learner_index.pipeline.trainingset import TrainingSet
 
@@ -35,6 +40,15 @@ STATES = ("e", "c", "hippocampus", "ventricle", "cortex")
 """Columns of a truth table that hold a simulated patient's state."""
 ORACLE_COLUMNS = (*STATES, SEVERITY, "true_sf", "true_mmse")
 """Columns that say how ill a simulated patient is, without any noise."""
+CONSTANTS = MappingProxyType(
+    {
+        "majority": "the commonest health change of the patients fitted on",
+        "no change": "always stable",
+    }
+)
+"""Baselines that look at no scan, in words."""
+_AHEAD = 32  # scans decoded before they are embedded
+_CHECK_BYTES = 8  # digest in front of remembered vectors
 
 
 class Model(Protocol):
@@ -125,6 +139,7 @@ class Reader:
         folder: where vectors are kept, by what made them.
         settings: how training sees the scans.
         jitter: training decodes them with neighbouring frames.
+        device: to embed on; in which precision is not training's choice, but the device's.
         workers: threads that decode.
         progress: called with scans done and scans in all.
     """
@@ -134,14 +149,13 @@ class Reader:
     folder: Path
     settings: Preprocessing
     jitter: bool
+    device: str
     workers: int
     progress: Progress
 
     def of_run(self, run: Path) -> Embeddings:
         """By the encoder of a finished run."""
-        from learner_index.learn.encoder import load_encoder
-
-        encoder = load_encoder(run, device="auto", batch_size=8)
+        encoder = load_encoder(run, device=self.device, batch_size=8)
         return self.by_encoder(encoder, encoder.preprocessing, encoder.space)
 
     def by_spec(self, spec: str, options: EncoderOptions) -> tuple[Embeddings, str]:
@@ -150,19 +164,17 @@ class Reader:
         Raises:
             EncoderError: there is no such network.
         """
-        from learner_index.learn.encoder import make_encoder
-
         wanted = replace(options, spec=spec, size=None)
         paths = [self.cohort.manifest.paths[row] for row in self.rows.tolist()]
         settings = declare_preprocessing(wanted, paths)
-        encoder = make_encoder(spec, preprocessing=settings, width=None, device=options.device)
+        encoder = make_encoder(spec, preprocessing=settings, width=None, device=self.device)
         found = self.by_encoder(encoder, settings, encoder.space)
         return found, f"{encoder.card['architecture']} trained on {encoder.card['trained_on']}"
 
     def by_encoder(self, encoder: Embedder, settings: Preprocessing, name: str) -> Embeddings:
         """By any encoder; from disk where it did so before."""
         return self._remembered(
-            name, lambda: self._embedded(encoder, settings, lambda frames: encoder.embed(frames))
+            name, lambda: self._embedded(encoder.batch_size, settings, encoder.embed)
         )
 
     def by_hand(self) -> Embeddings:
@@ -174,27 +186,28 @@ class Reader:
             return np.array([handcrafted_features(scan) for scan in frames], np.float32)
 
         return self._remembered(
-            f"handcrafted-{name}", lambda: self._embedded(None, self.settings, measure)
+            f"handcrafted-{name}", lambda: self._embedded(1, self.settings, measure)
         )
 
     def _embedded(
         self,
-        encoder: Embedder | None,
+        size: int,
         settings: Preprocessing,
         embed: Callable[[NDArray[np.float32]], Embeddings],
     ) -> Embeddings:
-        """(n, e) of all rows, in batches of one length."""
-        size = encoder.batch_size if encoder is not None else 1
+        """(n, e) of all rows, in batches of one length; a few scans are held at a time."""
         found: dict[int, NDArray[np.float32]] = {}
         waiting: dict[int, list[tuple[int, NDArray[np.float32]]]] = {}
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
-            read = pool.map(lambda row: self._frames(row, settings), self.rows.tolist())
-            for place, frames in enumerate(read):
-                batch = waiting.setdefault(len(frames), [])
-                batch.append((place, frames))
-                if len(batch) == size:
-                    _embed_batch(waiting.pop(len(frames)), embed, found)
-                self.progress(place + 1, len(self.rows))
+            for start in range(0, len(self.rows), _AHEAD):
+                rows = self.rows[start : start + _AHEAD].tolist()
+                read = pool.map(lambda row: self._frames(row, settings), rows)
+                for place, frames in enumerate(read, start):
+                    batch = waiting.setdefault(len(frames), [])
+                    batch.append((place, frames))
+                    if len(batch) == size:
+                        _embed_batch(waiting.pop(len(frames)), embed, found)
+                    self.progress(place + 1, len(self.rows))
         for batch in waiting.values():
             _embed_batch(batch, embed, found)
         return np.stack([found[place] for place in range(len(self.rows))])
@@ -210,15 +223,12 @@ class Reader:
         """What was made before of the very same scans, else made now and written."""
         scans = self.cohort.usable_fingerprint(self.rows.tolist())
         key = blake2b(f"{name} {scans} {self.cohort.fingerprint}".encode(), digest_size=8)
-        file = self.folder / f"{key.hexdigest()}.npy"
-        try:
-            found: Embeddings = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        file = self.folder / f"{key.hexdigest()}.vectors"
+        found = _read_vectors(file)
+        if found is None:
             found = make()
-            buffer = BytesIO()
-            np.save(buffer, found, allow_pickle=False)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(file, [buffer.getvalue()])
+            with suppress(OSError):  # a cache: what it would have saved is only time
+                _write_vectors(file, found)
         return found
 
 
@@ -255,8 +265,44 @@ def frozen_models(
                 raise
             notes.append(f"baseline imagenet is left out: {problem}")
             continue
-        found.append(Fixed(name, "frozen", f"{says}, not trained further", rows))
+        shown = name_of_baseline(name)
+        found.append(Fixed(shown, "frozen", f"{says}, not trained further", rows))
     return found, notes
+
+
+def name_of_baseline(name: str) -> str:
+    """A baseline as tables show it: of a weights file its name only, never its folder.
+
+    Raises:
+        EncoderError: it is neither "handcrafted" nor a network.
+    """
+    if name == "handcrafted":
+        return name
+    if name != "imagenet" and not name.startswith("timm:"):
+        raise EncoderError(
+            f"no baseline {name!r}{close_names(name, ('handcrafted', 'imagenet'))}: take "
+            "handcrafted, or a frozen encoder (imagenet, timm:NAME@FILE)"
+        )
+    return str(parse_spec(name))
+
+
+def pick_against(wanted: str | None, names: Sequence[str]) -> str:
+    """The model that all others are compared with.
+
+    Args:
+        wanted: None: mse, or the first without it.
+        names: of all models.
+
+    Raises:
+        SettingsError: the one wanted is none of these.
+    """
+    against = wanted or ("mse" if "mse" in names else names[0])
+    if against not in names:
+        raise SettingsError(
+            f"--against {against}: no such model{close_names(against, names)}; "
+            f"there are {', '.join(names)}"
+        )
+    return against
 
 
 def _embed_batch(
@@ -267,3 +313,24 @@ def _embed_batch(
     """Put a batch's embeddings where they belong."""
     rows = embed(np.stack([frames for _, frames in batch]))
     found.update({place: row for (place, _), row in zip(batch, rows, strict=True)})
+
+
+def _read_vectors(file: Path) -> Embeddings | None:
+    """What `_write_vectors` wrote; None where it is absent or damaged."""
+    try:
+        packed = file.read_bytes()
+    except OSError:
+        return None
+    check, content = packed[:_CHECK_BYTES], packed[_CHECK_BYTES:]
+    if not content or blake2b(content, digest_size=_CHECK_BYTES).digest() != check:
+        return None
+    found: Embeddings = np.load(BytesIO(content), allow_pickle=False)
+    return found
+
+
+def _write_vectors(file: Path, vectors: Embeddings) -> None:
+    """Keep vectors behind a digest of their bytes."""
+    buffer = BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    content = buffer.getvalue()
+    replace_file(file, [blake2b(content, digest_size=_CHECK_BYTES).digest(), content])

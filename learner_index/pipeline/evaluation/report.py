@@ -5,7 +5,7 @@ Everything is written from the record of the evaluation; nothing is computed ane
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from learner_index.pipeline.evaluation.compare import Comparison
 from learner_index.pipeline.evaluation.figures import draw_figures
 from learner_index.pipeline.evaluation.measures import MEASURES, PRIMARY
 from learner_index.pipeline.evaluation.methods import methods_paragraph
+from learner_index.pipeline.evaluation.models import name_of_baseline
 from learner_index.pipeline.evaluation.result import Evaluation
 from learner_index.pipeline.evaluation.tables import (
     BETTER,
@@ -69,6 +70,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> list[Path]:
 def evaluation_record(found: Evaluation) -> dict[str, Any]:
     """The evaluation as plain values: what was asked for, on whom, and everything found."""
     material = found.material
+    baselines = tuple(map(name_of_baseline, found.options.baselines))
     return {
         "cohort": material.name,
         "is_simulated": material.is_simulated,
@@ -77,7 +79,7 @@ def evaluation_record(found: Evaluation) -> dict[str, Any]:
         "score": asdict(material.about),
         "primary": PRIMARY,
         "against": found.against,
-        "options": asdict(found.options),
+        "options": asdict(replace(found.options, against=found.against, baselines=baselines)),
         "pretraining": shareable(found.pretraining),
         "versions": versions(),
         "folds": [split.fingerprint for split in found.splits],
@@ -190,6 +192,7 @@ def _section(found: Evaluation, title: str, names: Sequence[str]) -> str:
 
 def _matrix(found: Evaluation) -> str:
     """Who wins where: a row a measure, a column a model; losing cells like winning ones."""
+    seen = {one.name: _name(one.name, seen_words(one)) for one in found.outcomes}
     models = [one.name for one in found.outcomes if one.name != found.against]
     by_cell = {(one.model, one.measure): verdict(one) for one in found.comparisons}
     names = [n for n in MEASURES if any((m, n) in by_cell for m in models)]
@@ -201,8 +204,8 @@ def _matrix(found: Evaluation) -> str:
         for n in names
     ]
     return (
-        f"## Against {found.against}, cell by cell\n\n{markdown(['measure', *models], rows)}\n\n"
-        f"{LEGEND}"
+        f"## Against {seen[found.against]}, cell by cell\n\n"
+        f"{markdown(['measure', *(seen[m] for m in models)], rows)}\n\n{LEGEND}"
     )
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.analysis.by_patient import AcrossPatients, ByPatient, by_patient
+from learner_index.analysis.by_patient import AcrossPatients, by_patient
 from learner_index.analysis.ordering import (
     neighbor_score_error,
     retrieval_ndcg,
@@ -17,12 +18,14 @@ from learner_index.analysis.space import (
     across_agreements,
     across_patient_pairs,
     effective_rank,
+    figure_one,
     fit_whitening,
     within_agreements,
 )
 from learner_index.analysis.within import scored_pairs
 from learner_index.data.split import PatientSplit
 from learner_index.errors import NotEnoughDataError
+from learner_index.pipeline.evaluation.averages import Drawn, of_patients
 from learner_index.pipeline.evaluation.material import Material
 from learner_index.pipeline.evaluation.models import SEVERITY, STATES
 
@@ -31,25 +34,6 @@ Masks = NDArray[np.bool_]
 NEIGHBORS = 5
 RETRIEVED = 5
 SAMPLED = 4000  # pairs across patients, and triplets, in a fold
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """A measure of one fold, and of each draw of its patients.
-
-    Attributes:
-        value: of the fold.
-        draws: (d,) of each draw; NaN where it is undefined.
-        n_patients: it rests on.
-        n_pairs: pairs, queries or scans it rests on.
-        chance: what knowing nothing would give, where it is known.
-    """
-
-    value: float
-    draws: Floats
-    n_patients: int
-    n_pairs: int
-    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,15 +62,22 @@ def measure_space(
     part: Parts,
     weights: Floats,
     seed: int,
-) -> dict[str, Drawn]:
+) -> tuple[dict[str, Drawn], pd.DataFrame | None]:
     """What the space of a fold's unseen patients looks like, fitted on the others.
 
-    Measures that these patients cannot bear (too few, no repeats, one view) are left out.
+    Measures that these patients cannot bear (too few, no repeats, one view) are left out, and all
+    of them where the embeddings fitted on are equal.
+
+    Returns:
+        Measures by name, and the pairs of `space.figure_one`; None without any.
     """
     known = part.train | part.tune
     rows, fitted = part.test[material.owners], known[material.owners]
     seen = embeddings[fitted]
-    whitening = fit_whitening(seen, material.owners[fitted])
+    try:
+        whitening = fit_whitening(seen, material.owners[fitted])
+    except NotEnoughDataError:
+        return {}, None
     scans, own = np.flatnonzero(rows), weights[:, part.test]
     view = _Space(material, embeddings, scans, fitted, whitening, own, seed)
     found: dict[str, Drawn] = {}
@@ -98,7 +89,7 @@ def measure_space(
             found |= measure()
         except NotEnoughDataError:
             continue
-    return found
+    return found, view.distances()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +124,20 @@ class _Space:
     def views(self) -> list[str]:
         """(m,) their views."""
         return [self.material.views[row] for row in self.rows.tolist()]
+
+    def distances(self) -> pd.DataFrame | None:
+        """Pairs of one patient's scans, for the figure."""
+        try:
+            return figure_one(
+                self.own,
+                self.material.score[self.rows],
+                self.owners,
+                self.material.visit[self.rows],
+                self.views,
+                whitening=self.whitening,
+            )
+        except NotEnoughDataError:
+            return None
 
     def within(self) -> dict[str, Drawn]:
         """Distance and change of score within patients, raw, centred and whitened."""
@@ -195,7 +200,9 @@ class _Space:
             test_patient=self.owners,
         )
         median = by_patient(found.median_error, self.owners).mean()
-        return {"neighbor_mae": _mean(by_patient(found.error, self.owners), self.weights, median)}
+        return {
+            "neighbor_mae": of_patients(by_patient(found.error, self.owners), self.weights, median)
+        }
 
     def retrieval(self) -> dict[str, Drawn]:
         """Whether transitions alike in direction have the same health change."""
@@ -226,7 +233,7 @@ class _Space:
         found = retrieval_ndcg(deltas, relevance, owners, k=RETRIEVED)
         places = np.searchsorted(np.unique(self.owners), np.unique(owners))
         chance = by_patient(found.chance, owners).mean()
-        return _mean(by_patient(found.ndcg, owners), self.weights[:, places], chance)
+        return of_patients(by_patient(found.ndcg, owners), self.weights[:, places], chance)
 
     def rank(self) -> dict[str, Drawn]:
         """Directions the space spreads in."""
@@ -247,7 +254,7 @@ class _Space:
             center=self.whitening.center,
             n_bootstraps=0,
         )
-        return {"identity": _mean(found.hit, self.weights, found.chance.mean())}
+        return {"identity": of_patients(found.hit, self.weights, found.chance.mean())}
 
     def confounders(self) -> dict[str, Drawn]:
         """How well site and view can be told from the space."""
@@ -265,12 +272,6 @@ class _Space:
                 told.balanced_accuracy, draws, told.n_patients, told.n_scans, told.chance
             )
         return found
-
-
-def _mean(found: ByPatient, weights: Floats, chance: float | None = None) -> Drawn:
-    """A mean over patients, and over those of each draw."""
-    n_parts = int(found.count.sum())
-    return Drawn(found.mean(), found.mean(weights), found.n_patients, n_parts, chance)
 
 
 def _across(found: AcrossPatients, weights: Floats, chance: float) -> Drawn:

@@ -1,10 +1,10 @@
 """What an evaluation found, as tables: one row a model and measure, or a comparison."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from learner_index.pipeline.evaluation.compare import Comparison
 from learner_index.pipeline.evaluation.material import NAMES
@@ -13,6 +13,10 @@ from learner_index.pipeline.evaluation.result import Evaluation
 from learner_index.pipeline.roles import MARK
 
 BETTER, WORSE, OPEN = "+", "−", "·"
+_COMPARED = (
+    *("model", "against", "measure", "difference", "low", "high", "verdict"),
+    *("p_swap", "p_holm", "p_fold", "n_patients", "n_pairs", "seen"),
+)
 
 
 def measure_table(found: Evaluation) -> pd.DataFrame:
@@ -68,12 +72,15 @@ def comparison_table(found: Evaluation) -> pd.DataFrame:
             "seen": seen[one.model] or seen[one.against],
         }
         for one in found.comparisons
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    ]
+    return pd.DataFrame(rows, columns=_COMPARED)
 
 
 def prediction_table(found: Evaluation) -> pd.DataFrame:
-    """Every predicted health change, out of fold: a row a model, seed and transition."""
+    """Every predicted health change, out of fold: a row a model, seed and transition.
+
+    There are no rows where health changes are not measured.
+    """
     material = found.material
     order = np.concatenate([_of_fold(found, number) for number in range(len(found.splits))])
     fold = np.concatenate(
@@ -88,18 +95,20 @@ def prediction_table(found: Evaluation) -> pd.DataFrame:
         "delta_score": transitions.delta_score,
         "health_change": [NAMES[int(code)] for code in material.changes],
     }
+    guesses = ["predicted", *(f"p_{name}" for name in NAMES.values())]
+    columns = ["model", "seed", *base, *guesses, "seen"]
     frames = []
-    for outcome in found.outcomes:
+    for outcome in found.outcomes if len(material.changes) else ():
         for seed, predicted in zip(outcome.seeds, outcome.predicted, strict=True):
             frame = pd.DataFrame({"model": outcome.name, "seed": seed, **base})
             frame["predicted"] = [NAMES[int(code)] for code in predicted.label]
-            for column, name in enumerate(NAMES.values()):
-                frame[f"p_{name}"] = predicted.probability[:, column]
+            frame[guesses[1:]] = predicted.probability
+            frame["seen"] = seen_words(outcome)
             frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
-def _of_fold(found: Evaluation, number: int) -> Any:
+def _of_fold(found: Evaluation, number: int) -> NDArray[np.intp]:
     """Transitions of the patients that are unseen in a fold."""
     is_own = found.material.is_of(found.splits[number].unseen)
     return np.flatnonzero(is_own[found.material.transitions.patient])
@@ -131,12 +140,17 @@ def sections(found: Evaluation) -> Iterator[tuple[str, list[str]]]:
 
 def figure_text(outcome: Outcome, name: str) -> str:
     """A value with its interval; "-" where a model has none."""
-    if name not in outcome.figures:
+    if name not in outcome.figures or np.isnan(outcome.figures[name].value):
         return "-"
     value, (low, high) = outcome.figures[name].value, outcome.intervals[name]
     digits = 1 if MEASURES[name].unit == "score" and abs(value) >= 10 else 3
-    text = f"{value:.{digits}f}"
-    return text if np.isnan(low) else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+    text, ends = _rounded(value, digits), (_rounded(low, digits), _rounded(high, digits))
+    return text if np.isnan(low) else f"{text} ({ends[0]} to {ends[1]})"
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number with so many digits; what rounds to 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
