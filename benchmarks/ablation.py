@@ -56,6 +56,8 @@ VARIANTS = {
         f"augment.{name}": 0.0 for name in ("gain", "contrast", "gamma", "noise", "shift")
     }
     | {"augment.flip": False, "augment.time_jitter": False},
+    "EfficientNet-Lite0, ImageNet weights": {"encoder.spec": "imagenet"},
+    "EfficientNet-Lite0, untrained": {"encoder.spec": "timm:tf_efficientnet_lite0"},
     "rnc": {"objective.name": "rnc"},
     "rnc, temperature 0.5": {
         "objective.name": "rnc",
