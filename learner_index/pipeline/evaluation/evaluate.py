@@ -1,12 +1,13 @@
 """`evaluate`: objectives, stores and baselines on patients that nothing was fitted on."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from learner_index.config import EvaluateOptions, PretrainOptions
-from learner_index.errors import RunWriteError, SettingsError
+from learner_index.errors import LearnerIndexError, RunWriteError, SettingsError
 from learner_index.pipeline.evaluation.crossfit import CrossFit, shared_settings
 from learner_index.pipeline.evaluation.judge import measured
 from learner_index.pipeline.evaluation.report import write_evaluation
@@ -60,11 +61,16 @@ def evaluate(
     are_stores = _are_stores(sources)
     _check_sources(are_stores=are_stores, options=wanted, changes=changes)
     _make(folder)
-    if are_stores:
-        contest = contest_of_stores(sources, wanted, settings)
-    else:
-        contest = CrossFit(sources[0], folder, wanted, settings, changes, workers, talk).run()
-    found = measured(contest, wanted, settings, talk.say)
+    try:
+        if are_stores:
+            contest = contest_of_stores(sources, wanted, settings)
+        else:
+            contest = CrossFit(sources[0], folder, wanted, settings, changes, workers, talk).run()
+        found = measured(contest, wanted, settings, talk.say)
+    except LearnerIndexError:
+        with suppress(OSError):
+            folder.rmdir()  # only if nothing was written
+        raise
     try:
         write_evaluation(found, folder)
     except OSError as problem:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from learner_index.config import EvaluateOptions, PretrainOptions, ScoreOptions
-from learner_index.errors import RunWriteError, SettingsError
+from learner_index.errors import ManifestError, RunWriteError, SettingsError
 from learner_index.pipeline.evaluation.evaluate import evaluate
 
 COHORT = [Path("cohort.csv")]
@@ -50,3 +50,11 @@ def test_the_folder_is_made_before_anything_is_read(tmp_path):
 
     with pytest.raises(RunWriteError, match=r"cannot make .*out' \(File exists\): -o NAME takes"):
         evaluate(COHORT, tmp_path / "out", replace(NOTHING, baselines=("handcrafted",)))
+
+
+def test_a_hopeless_manifest_leaves_no_folder(tmp_path):
+    """Nothing was written, so nothing is left behind."""
+    with pytest.raises(ManifestError, match="no manifest"):
+        evaluate([tmp_path / "nope.csv"], tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
