@@ -113,4 +113,6 @@ def _simulated(folder: Path, kind: str, settings: dict[str, Any]) -> None:
         found = simulate(folder, kind, **settings, progress=progress)
     counts = plural(found.n_scans, "SIMULATED scan"), plural(found.n_patients, "patient")
     typer.echo(f"{folder}: {counts[0]} of {counts[1]}")
-    typer.echo(f"next: learner-index build {found.manifest}", err=True)
+    is_volume = settings.get("layout") == "nifti"  # one plane a store: slices are cut along it
+    plane = " --plane coronal --where 'view == coronal'" if is_volume else ""
+    typer.echo(f"next: learner-index build {found.manifest}{plane}", err=True)

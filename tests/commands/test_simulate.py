@@ -24,7 +24,8 @@ def test_settings_reach_the_simulator(folder, program, monkeypatch):
     done = program("simulate", "brain", "sim", *options.split())
 
     assert done.out == "sim: 48 SIMULATED scans of 24 patients\n"
-    assert done.err == "next: learner-index build sim/cohort.csv\n"
+    volumes = "--plane coronal --where 'view == coronal'"
+    assert done.err == f"next: learner-index build sim/cohort.csv {volumes}\n"
     asked.pop("progress")
     asked.pop("folder")
     assert asked == {
