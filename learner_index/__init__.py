@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from learner_index.data.manifest import read_manifest
     from learner_index.data.preprocess import preprocess
     from learner_index.data.readers import read_scan
-    from learner_index.data.records import Hit, Hits, Reference, Scan
+    from learner_index.data.records import Hit, Hits, Scan
+    from learner_index.data.reference import Reference
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
     from learner_index.pipeline.configfile import read_pretrain_options
@@ -72,7 +73,8 @@ _HOMES = {
     "data.manifest": "read_manifest",
     "data.preprocess": "preprocess",
     "data.readers": "read_scan",
-    "data.records": "Hit Hits Reference Scan",
+    "data.records": "Hit Hits Scan",
+    "data.reference": "Reference",
     "pipeline.build": "build",
     "pipeline.cohort": "Cohort open_store",
     "pipeline.configfile": "read_pretrain_options",

@@ -95,6 +95,52 @@ class SimilarOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressionOptions:
+    """What a search for patients who changed alike is asked for.
+
+    Attributes:
+        k: number of distinct hits wanted.
+        level: what must be distinct among the hits: "patient", ranked by their best transition,
+            or "transition".
+        transitions: which visits of a patient are paired.
+        weights: of direction, start and days: w_d, w_u and w_t.
+        direction_only: rank by direction alone: w_u and w_t are 0.
+        negate: look for the opposite direction.
+        where: conditions every hit fulfils, each "column op value"; a column is that of the
+            earlier visit, or delta_day, delta_score, later_day, later_health_score, n_views.
+        match: conditions relative to the query's patient at the earlier visit, as in
+            `SimilarOptions`.
+        modality: the one meant, where the store has several.
+        as_of: on the cohort clock, rows after this day are hidden and the reference is refitted.
+        until_day: the query's own scans after this day are left out.
+        include_self: the query's own patient may be among the hits, in another transition.
+        min_support: patients who started from a similar state below which the answer is called
+            unsupported.
+        n_draws: random draws of the test whether the hits have more in common than chance; 0:
+            it is not made.
+        seed: of these draws.
+        backend: "auto", "numpy", "faiss-cpu" or "faiss-gpu".
+    """
+
+    k: int = 10
+    level: Literal["patient", "transition"] = "patient"
+    transitions: Transition = "consecutive"
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    direction_only: bool = False
+    negate: bool = False
+    where: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    modality: str | None = None
+    as_of: float | None = None
+    until_day: float | None = None
+    include_self: bool = False
+    min_support: float = 5.0
+    n_draws: int = 999
+    seed: int = 0
+    backend: Literal["auto", "numpy", "faiss-cpu", "faiss-gpu"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOptions:
     """What a build takes in and how it works; none of it is part of the space.
 

@@ -1,4 +1,4 @@
-"""The records that cross layers: scans, problems, encoders, references and answers."""
+"""The records that cross layers: scans, problems, encoders and answers."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,25 +84,6 @@ class Embedder(Protocol):
 
     def embed(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """(b, f, h, w) frames in 0..1, b at most batch_size -> (b, e) embeddings."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """Statistics fitted once on named patients; searches and axes rest on it.
-
-    Attributes:
-        mean: (e,) float64, each patient weighted equally.
-        view_means: per view (e,) float64, each patient weighted equally; "" for scans without view.
-        patients: the patients it was fitted on, sorted.
-        n_scans: number of scans of these patients.
-        fingerprint: hash of all of the above.
-    """
-
-    mean: NDArray[np.float64]
-    view_means: Mapping[str, NDArray[np.float64]]
-    patients: tuple[str, ...]
-    n_scans: int
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)

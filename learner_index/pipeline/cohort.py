@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from learner_index.config import EncoderOptions, SimilarOptions
-from learner_index.data.records import Hits, Reference
+from learner_index.data.records import Hits
+from learner_index.data.reference import Reference
 from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError, ScanError
 from learner_index.pipeline.roles import with_seen_note

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.data.visits import visit_codes
 from learner_index.pipeline.roles import MARK, SEEN, TRAINED_OR_TUNED, count_roles
 from learner_index.search.reference import drift

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.pipeline.sync import plain_list
 from learner_index.store.reader import StoreReader
 from learner_index.store.writer import StoreWriter

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.errors import NotEnoughDataError
 
 _BLOCK = 2048  # rows turned into float64 at a time

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.config import Clock, Level, Metric
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.data.suggest import close_names
 from learner_index.data.visits import visit_codes
 from learner_index.errors import QueryError

@@ -13,7 +13,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.errors import StoreChangedError, StoreDamagedError, StoreError, StoreFormatError
 from learner_index.store.chunks import gather_rows, is_plain, read_rows, rows_in_chunk
 from learner_index.store.commit import chunk_files, is_array, members_of, read_root

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.errors import StoreExistsError, StoreFormatError
 from learner_index.store.commit import (
     ROOT,

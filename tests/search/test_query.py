@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.errors import QueryError
 from learner_index.search.query import cut, patient_query, scan_query, vector_query, visit_query
 from learner_index.search.table import SearchTable

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from learner_index.data.records import Reference
+from learner_index.data.reference import Reference
 from learner_index.store.writer import open_writer
 
 WIDTH = 4
