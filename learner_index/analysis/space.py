@@ -131,7 +131,7 @@ def fit_whitening(embeddings: Reals, patient: Names) -> Whitening:
             f"no spread to whiten in {len(rows)} scans of {n_patients} patients: "
             "give training patients whose embeddings differ"
         )
-    values, vectors = np.linalg.eigh(_shrunk(rows, codes, n_patients))
+    values, vectors = np.linalg.eigh(shrunk_covariance(rows, codes, n_patients))
     used = values > _FLAT * values[-1]
     kept = vectors[:, used]
     matrix = (kept / np.sqrt(values[used])) @ kept.T
@@ -274,8 +274,17 @@ def _weighted(embeddings: Reals, patient: Names) -> tuple[Floats, NDArray[np.int
     return moved / np.sqrt(counts[codes] * len(counts))[:, None], codes
 
 
-def _shrunk(rows: Floats, codes: NDArray[np.int64], n_patients: int) -> Floats:
-    """(e, e) covariance of weighted rows, shrunk by how well the patients determine it."""
+def shrunk_covariance(rows: Floats, codes: NDArray[np.int64], n_patients: int) -> Floats:
+    """Covariance of weighted rows, shrunk by how well the patients determine it.
+
+    Args:
+        rows: (n, e) whose outer products sum to the covariance; patients weigh equally.
+        codes: (n,) patient of each row, numbered 0 to n_patients - 1.
+        n_patients: patients.
+
+    Returns:
+        (e, e) between that covariance and a multiple of the identity; see `fit_whitening`.
+    """
     covariance: Floats = rows.T @ rows
     mean = np.trace(covariance) / len(covariance)
     size = np.sum(covariance**2)

@@ -34,6 +34,7 @@ OWNERS = {
     "sklearn": "analysis",
     "scipy": "analysis",
     "statsmodels": "analysis",
+    "tslearn": "analysis",
     "pydantic": "pipeline",
     "typer": "commands",
     "rich": "commands",
