@@ -12,10 +12,19 @@ if TYPE_CHECKING:
         ManifestOptions,
         Preprocessing,
         PretrainOptions,
+        ProgressionOptions,
         SimilarOptions,
+        TrajectoryOptions,
     )
     from learner_index.data.manifest import read_manifest
     from learner_index.data.preprocess import preprocess
+    from learner_index.data.progression import (
+        AxisReport,
+        Change,
+        ProgressionHit,
+        Progressions,
+        Trajectory,
+    )
     from learner_index.data.readers import read_scan
     from learner_index.data.records import Hit, Hits, Scan
     from learner_index.data.reference import Reference
@@ -32,7 +41,9 @@ if TYPE_CHECKING:
     from learner_index.pipeline.source import ChosenEncoder
 
 __all__ = [
+    "AxisReport",
     "BuildOptions",
+    "Change",
     "ChosenEncoder",
     "Cohort",
     "EncoderOptions",
@@ -46,9 +57,14 @@ __all__ = [
     "Preprocessing",
     "PretrainOptions",
     "PretrainResult",
+    "ProgressionHit",
+    "ProgressionOptions",
+    "Progressions",
     "Reference",
     "Scan",
     "SimilarOptions",
+    "Trajectory",
+    "TrajectoryOptions",
     "build",
     "check_cohort",
     "compare_gains",
@@ -68,10 +84,11 @@ __all__ = [
 _HOMES = {
     "config": (
         "BuildOptions EncoderOptions EvaluateOptions ManifestOptions Preprocessing PretrainOptions "
-        "SimilarOptions"
+        "ProgressionOptions SimilarOptions TrajectoryOptions"
     ),
     "data.manifest": "read_manifest",
     "data.preprocess": "preprocess",
+    "data.progression": "AxisReport Change ProgressionHit Progressions Trajectory",
     "data.readers": "read_scan",
     "data.records": "Hit Hits Scan",
     "data.reference": "Reference",

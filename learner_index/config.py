@@ -100,8 +100,7 @@ class ProgressionOptions:
 
     Attributes:
         k: number of distinct hits wanted.
-        level: what must be distinct among the hits: "patient", ranked by their best transition,
-            or "transition".
+        level: what is distinct among the hits: "patient" (by the best transition), "transition".
         transitions: which visits of a patient are paired.
         weights: of direction, start and days: w_d, w_u and w_t.
         direction_only: rank by direction alone: w_u and w_t are 0.
@@ -116,8 +115,7 @@ class ProgressionOptions:
         include_self: the query's own patient may be among the hits, in another transition.
         min_support: patients who started from a similar state below which the answer is called
             unsupported.
-        n_draws: random draws of the test whether the hits have more in common than chance; 0:
-            it is not made.
+        n_draws: draws of the test whether the hits have more in common than chance; 0: no test.
         seed: of these draws.
         backend: "auto", "numpy", "faiss-cpu" or "faiss-gpu".
     """
@@ -138,6 +136,31 @@ class ProgressionOptions:
     n_draws: int = 999
     seed: int = 0
     backend: Literal["auto", "numpy", "faiss-cpu", "faiss-gpu"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryOptions:
+    """What is asked of a patient's trajectory.
+
+    Attributes:
+        k: patients with the most similar paths; 0: none are looked for.
+        alpha: a step counts as a change when repeats differ as much in fewer than this share.
+        softness: of the alignment, in squared bandwidths; near 0 it matches visits one to one.
+        where: conditions that the first visit of every patient found fulfils.
+        match: conditions relative to the query's first visit.
+        modality: the one meant, where the store has several.
+        as_of: on the cohort clock, rows after this day are hidden and the reference is refitted.
+        until_day: the patient's own scans after this day are left out.
+    """
+
+    k: int = 5
+    alpha: float = 0.1
+    softness: float = 0.1
+    where: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    modality: str | None = None
+    as_of: float | None = None
+    until_day: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

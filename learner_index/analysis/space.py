@@ -131,11 +131,16 @@ def fit_whitening(embeddings: Reals, patient: Names) -> Whitening:
             f"no spread to whiten in {len(rows)} scans of {n_patients} patients: "
             "give training patients whose embeddings differ"
         )
-    values, vectors = np.linalg.eigh(shrunk_covariance(rows, codes, n_patients))
+    matrix = inverse_root(shrunk_covariance(rows, codes, n_patients))
+    return Whitening(patient_mean(embeddings, patient), matrix, n_patients)
+
+
+def inverse_root(covariance: Floats) -> Floats:
+    """(e, e) symmetric W with W C W = 1 for a covariance C; where C is 0, so is W."""
+    values, vectors = np.linalg.eigh(covariance)
     used = values > _FLAT * values[-1]
     kept = vectors[:, used]
-    matrix = (kept / np.sqrt(values[used])) @ kept.T
-    return Whitening(patient_mean(embeddings, patient), matrix, n_patients)
+    return np.asarray((kept / np.sqrt(values[used])) @ kept.T)
 
 
 def effective_rank(embeddings: Reals, patient: Names) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.distance import (
@@ -43,6 +44,7 @@ class Visits:
         group_visit: (g,) visit of each group, as a position.
         group_view: (g,) view of each group, as a column of `groups`.
         scan_group: (n,) group of each scan.
+        views: (m,) the views' names, in the order of `groups`' columns; "" is a missing one.
         means: (g, n) sparse; times (n, e) embeddings: the mean of each group.
     """
 
@@ -54,6 +56,7 @@ class Visits:
     group_visit: NDArray[np.int64]
     group_view: NDArray[np.int64]
     scan_group: NDArray[np.int64]
+    views: tuple[str, ...]
     means: "csr_array"
 
     @classmethod
@@ -82,7 +85,7 @@ class Visits:
         days = _earliest(np.where(is_known, np.asarray(day, np.float64), np.nan), code, len(first))
         order = np.lexsort((labels, days, owners[first]))
         code, first = np.argsort(order)[code], first[order]
-        views = np.zeros(n, np.int64) if view is None else view_codes(view)
+        views, names = _views(view, n)
         groups, scan_group = _group(code, views, len(first))
         group_visit, group_view = np.nonzero(groups >= 0)
         return cls(
@@ -94,21 +97,34 @@ class Visits:
             group_visit=group_visit,
             group_view=group_view,
             scan_group=scan_group,
+            views=names,
             means=_averaging(scan_group, len(group_visit)),
         )
+
+    @property
+    def scan_visit(self) -> NDArray[np.int64]:
+        """(n,) visit of each scan, as a position."""
+        return self.group_visit[self.scan_group]
 
     def __len__(self) -> int:
         """Number of visits."""
         return len(self.patient)
 
-    def pool(self, embeddings: Reals, fitted_on: NDArray[np.bool_] | None = None) -> Floats:
+    def pool(
+        self,
+        embeddings: Reals,
+        fitted_on: NDArray[np.bool_] | None = None,
+        *,
+        view_means: Floats | None = None,
+    ) -> Floats:
         """Visit embeddings: means over repeats, then over views.
 
         Args:
             embeddings: (n, e) one a scan.
             fitted_on: (v,) visits of the patients that view means are fitted on, each patient
                 weighing the same. Less these means, a visit with few views is moved no more by
-                which ones they are. None: nothing is subtracted.
+                which ones they are. None: nothing is subtracted, or
+            view_means: (m, e) what is subtracted, known from elsewhere.
 
         Returns:
             (v, e) one a visit.
@@ -118,8 +134,28 @@ class Visits:
         """
         rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
         if fitted_on is not None:
-            rows -= self._view_means(rows, fitted_on)[self.group_view]
+            view_means = self._view_means(rows, fitted_on)
+        if view_means is not None:
+            rows -= view_means[self.group_view]
         return np.asarray(_averaging(self.group_visit, len(self)) @ rows)
+
+    def view_means(self, embeddings: Reals) -> Floats:
+        """(m, e) mean embedding of each view, patients weighted equally.
+
+        Raises:
+            NotEnoughDataError: there is no visit.
+        """
+        rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
+        return self._view_means(rows, np.ones(len(self), np.bool_))
+
+    def noise_scales(self) -> Floats:
+        """(v,) standard deviation of a visit embedding's noise, in those of one scan's.
+
+        1 for a visit of one scan, less for more: sqrt(sum of squared weights). It takes the noise
+        of a visit's scans to be independent; what they share makes it too small.
+        """
+        weights = _averaging(self.group_visit, len(self)) @ self.means
+        return np.sqrt(np.asarray(weights.power(2).sum(axis=1), np.float64))
 
     def within_views(self, embeddings: Reals, fitted_on: NDArray[np.bool_]) -> Floats:
         """(n, e) embeddings of scans less the mean of their view; arguments as in `pool`."""
@@ -212,9 +248,27 @@ class Transitions:
             self.difference[np.arange(len(self))[kept]],
         )
 
+    def noise_scales(self) -> Floats:
+        """(t,) standard deviation of a delta's noise, in that of two single scans' difference.
+
+        1 where each visit has one scan of one view, less where more are averaged; as in
+        `Visits.noise_scales`.
+        """
+        return np.sqrt(np.asarray(self.difference.power(2).sum(axis=1), np.float64) / 2)
+
     def deltas(self, embeddings: Reals) -> Floats:
         """(t, e) later minus earlier embedding, over the views both visits have."""
         return np.asarray(self.difference @ np.asarray(embeddings, np.float64))
+
+
+def _views(view: Names | None, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """(n,) number of each scan's view, and the views' names."""
+    if view is None:
+        return np.zeros(n, np.int64), ("",)
+    codes = view_codes(view)
+    first = np.unique(codes, return_index=True)[1]
+    named = np.asarray(view, dtype=object)[first]
+    return codes, tuple("" if pd.isna(name) else str(name) for name in named) or ("",)
 
 
 def _require_one_patient(

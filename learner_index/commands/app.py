@@ -15,8 +15,10 @@ from learner_index.commands import (
     manifest,
     objectives,
     pretrain,
+    progression,
     similar,
     simulate,
+    trajectory,
 )
 from learner_index.errors import LearnerIndexError
 
@@ -46,6 +48,12 @@ app.command("evaluate", short_help="Measure encoders on patients none of them sa
 )
 app.command("info", short_help="Show what a store holds and its encoder.")(cohort.info)
 app.command("similar", short_help="Find the patients who look like this one.")(similar.similar)
+app.command("progression", short_help="Find the patients who changed like this one.")(
+    progression.progression
+)
+app.command("trajectory", short_help="Show one patient's path, and who took the same one.")(
+    trajectory.trajectory
+)
 app.command("refit", short_help="Fit the reference again on a grown cohort.")(cohort.refit)
 app.command("verify", short_help="Check a store's every promise, with checksums.")(maintain.verify)
 app.command("compact", short_help="Rewrite a store without leftovers.")(maintain.compact)

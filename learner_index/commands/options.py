@@ -20,6 +20,21 @@ Where = Annotated[
         metavar="CONDITION", help="Condition such as 'view == L1' or 'age >= 60'; repeat for more."
     ),
 ]
+Match = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='.",
+    ),
+]
+AsOf = Annotated[float | None, typer.Option(help="Cohort clock: hide everything after this day.")]
+UntilDay = Annotated[
+    float | None, typer.Option(help="Leave out the query's own scans after this day.")
+]
+Backend = Annotated[str, typer.Option(help="auto, numpy, faiss-cpu or faiss-gpu; all are exact.")]
+Columns = Annotated[str | None, typer.Option(help="More columns to print, separated by commas.")]
+BACKENDS = ("auto", "numpy", "faiss-cpu", "faiss-gpu")
+MODES = ("consecutive", "all", "baseline")
 ScoreColumn = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Column of the health score.  [default: health_score]"),

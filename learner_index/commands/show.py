@@ -66,6 +66,27 @@ def labelled(lines: Sequence[tuple[str, str]]) -> str:
     )
 
 
+def chosen_columns(
+    asked: str | None, always: Sequence[str], known: Sequence[str], store: object
+) -> list[str]:
+    """The columns of a table of hits: always these, then those asked for.
+
+    Raises:
+        QueryError: a hit has no such column.
+    """
+    from learner_index.data.suggest import close_names
+    from learner_index.errors import QueryError
+
+    names = [name.strip() for name in (asked or "").split(",") if name.strip()]
+    for name in names:
+        if name not in known or name == "content_hash":
+            raise QueryError(
+                f"--columns {name}: no such column{close_names(name, list(known))}; "
+                f"`learner-index info {store}` lists them"
+            )
+    return list(dict.fromkeys([*always, *names]))
+
+
 def plural(n: int, noun: str) -> str:
     """A count with its noun."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

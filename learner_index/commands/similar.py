@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, text_table
+from learner_index.commands.show import chosen_columns, plural, text_table
 
 if TYPE_CHECKING:
     from learner_index.data.records import Hit, Hits
-    from learner_index.pipeline.cohort import Cohort
 
 SHOWN = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
 FIELDS = (*SHOWN, "distance", "query_scan_id")
@@ -40,19 +39,9 @@ def similar(
         str, typer.Option(help="centered (cosine from the reference mean), cosine or euclidean.")
     ] = "centered",
     where: shared.Where = None,
-    match: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='.",
-        ),
-    ] = None,
-    as_of: Annotated[
-        float | None, typer.Option(help="Cohort clock: hide everything after this day.")
-    ] = None,
-    until_day: Annotated[
-        float | None, typer.Option(help="Leave out the query's own scans after this day.")
-    ] = None,
+    match: shared.Match = None,
+    as_of: shared.AsOf = None,
+    until_day: shared.UntilDay = None,
     include_self: Annotated[
         bool, typer.Option("--include-self", help="The query's patient may be a hit.")
     ] = False,
@@ -62,16 +51,12 @@ def similar(
     max_distance: Annotated[
         float | None, typer.Option(help="Leave out hits further than this.")
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="auto, numpy, faiss-cpu or faiss-gpu; all are exact.")
-    ] = "auto",
+    backend: shared.Backend = "auto",
     encoder: Annotated[
         str | None, typer.Option(help="Name the store's encoder again if its cache is gone.")
     ] = None,
     device: shared.Device = "auto",
-    columns: Annotated[
-        str | None, typer.Option(help="More columns to print, separated by commas.")
-    ] = None,
+    columns: shared.Columns = None,
     json: shared.Json = False,
 ) -> None:
     """Find the patients who look like this one, the most alike first.
@@ -82,7 +67,7 @@ def similar(
     from learner_index.pipeline.cohort import open_store, read_vector
 
     cohort = open_store(store)
-    shown = _shown(cohort, columns)
+    shown = chosen_columns(columns, SHOWN, [*FIELDS, *cohort.obs.columns], store)
     hits = cohort.similar(
         patient=patient,
         scan=scan,
@@ -103,32 +88,12 @@ def similar(
         include_self=include_self,
         any_view=any_view,
         max_distance=max_distance,
-        backend=shared.one_of("--backend", backend, ("auto", "numpy", "faiss-cpu", "faiss-gpu")),
+        backend=shared.one_of("--backend", backend, shared.BACKENDS),
     )
     if json:
         typer.echo(hits.to_json())
     else:
         _print(hits, shown, cohort.settings.get("score") or {})
-
-
-def _shown(cohort: "Cohort", columns: str | None) -> list[str]:
-    """The columns of the table to print: always these, then those asked for.
-
-    Raises:
-        QueryError: a hit has no such column.
-    """
-    from learner_index.data.suggest import close_names
-    from learner_index.errors import QueryError
-
-    known = [*FIELDS, *cohort.obs.columns]
-    asked = [name.strip() for name in (columns or "").split(",") if name.strip()]
-    for name in asked:
-        if name not in known or name == "content_hash":
-            raise QueryError(
-                f"--columns {name}: no such column{close_names(name, known)}; "
-                f"`learner-index info {cohort.path}` lists them"
-            )
-    return list(dict.fromkeys([*SHOWN, *asked]))
 
 
 def _print(hits: "Hits", shown: list[str], score: Mapping[str, Any]) -> None:

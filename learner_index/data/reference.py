@@ -1,6 +1,6 @@
 """The reference: statistics of named patients, fitted once, that answers rest on and name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,6 +77,7 @@ class ChangeReference:
     """What is known of visits and changes of one modality, from the reference's patients.
 
     Attributes:
+        view_means: per view of the modality (e,), each patient weighted equally.
         center: (e,) mean visit embedding, patients weighted equally, after view means.
         whitening: (e, e) symmetric W that the severity axis lives behind.
         is_noise_whitened: W is from repeat scans; else from the total covariance of visits.
@@ -91,6 +92,7 @@ class ChangeReference:
         notes: what a person should know.
     """
 
+    view_means: Mapping[str, Floats]
     center: Floats
     whitening: Floats
     is_noise_whitened: bool
@@ -103,6 +105,13 @@ class ChangeReference:
     noise: NoiseFloor | None
     axis: SeverityAxis | None
     notes: tuple[str, ...] = ()
+
+    def means_of(self, views: Sequence[str]) -> Floats:
+        """(m, e) mean of each view named; the mean over views for one that was not seen."""
+        other = np.mean([*self.view_means.values()], axis=0)
+        names, codes = np.unique(np.asarray(views, dtype=object).astype(str), return_inverse=True)
+        known = np.array([self.view_means.get(name, other) for name in names.tolist()])
+        return known[codes] if len(names) else np.empty((0, len(self.center)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

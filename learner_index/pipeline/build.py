@@ -26,6 +26,7 @@ from learner_index.pipeline.agree import require_agreement, require_same_cohort
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
 from learner_index.pipeline.manifest import rows_where
 from learner_index.pipeline.present import Present
+from learner_index.pipeline.progression.reference import fit_whole_reference
 from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.roles import (
     NOBODY,
@@ -51,7 +52,6 @@ from learner_index.pipeline.sync import (
     wanted_kinds,
     without_dropped,
 )
-from learner_index.search.reference import fit_reference
 from learner_index.store.paths import Step, cache_folder, no_step
 from learner_index.store.writer import StoreWriter, open_writer
 
@@ -356,8 +356,7 @@ class _Build:
         """Fit the reference once; later builds leave it alone, `refit` renews it."""
         reader = self.present.reader
         if reader.n_rows and self.present.reference is None:
-            obs = self.present.obs
-            reference = fit_reference(reader.embeddings(), obs["patient_id"], obs["view"])
+            reference = fit_whole_reference(reader.embeddings(), self.present.obs)
             self.writer.add_reference(reference)
             self.present.forget()
 

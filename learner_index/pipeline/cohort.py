@@ -6,13 +6,19 @@ What reads files, embeds or writes is imported where it is used: most questions 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from learner_index.config import EncoderOptions, SimilarOptions
+from learner_index.config import (
+    EncoderOptions,
+    ProgressionOptions,
+    SimilarOptions,
+    TrajectoryOptions,
+)
+from learner_index.data.progression import AxisReport, Progressions, Trajectory
 from learner_index.data.records import Hits
 from learner_index.data.reference import Reference
 from learner_index.data.suggest import close_names
@@ -30,6 +36,11 @@ from learner_index.search.similar import similar
 from learner_index.search.table import SearchTable
 from learner_index.store.paths import cache_folder, check_store_path
 from learner_index.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from learner_index.pipeline.progression.source import ChangeSource
+
+Options = TypeVar("Options", SimilarOptions, ProgressionOptions, TrajectoryOptions)
 
 
 def open_store(path: str | Path) -> "Cohort":
@@ -62,6 +73,7 @@ class Cohort:
         self._reader = StoreReader(path)
         self._settings = self._reader.settings()
         self._table: SearchTable | None = None
+        self._changes: ChangeSource | None = None
 
     def __repr__(self) -> str:
         """One line: what it is and how large."""
@@ -107,9 +119,20 @@ class Cohort:
                 embeddings,
                 self._reader.obs(),
                 clock=self._settings["clock"],
-                reference=self.reference,
+                reference=self._reader.reference(with_changes=False),
             )
         return self._table
+
+    @property
+    def changes(self) -> "ChangeSource":
+        """Visits and transitions, worked out when first asked for."""
+        from learner_index.pipeline.progression.source import ChangeSource
+
+        if self._changes is None:
+            self._changes = ChangeSource(
+                self.path, self._reader.generation, self.table, self._reader.reference
+            )
+        return self._changes
 
     def similar(
         self,
@@ -150,7 +173,7 @@ class Cohort:
         Raises:
             QueryError: nothing or too much is asked, or it cannot be answered.
         """
-        chosen = _options(options, changes)
+        chosen = changed(options or SimilarOptions(), changes)
         _check_query(
             {"patient": patient, "scan": scan, "file": file, "vector": vector},
             {"day": day, "visit": visit, "view": view, "modality": modality},
@@ -205,6 +228,78 @@ class Cohort:
             content_hash=content_hash(file),
         )
 
+    def progression(
+        self,
+        *,
+        patient: str | None = None,
+        from_day: float | None = None,
+        to_day: float | None = None,
+        direction: str | None = None,
+        from_where: str | Sequence[str] = (),
+        to_where: str | Sequence[str] = (),
+        vector: ArrayLike | None = None,
+        options: ProgressionOptions | None = None,
+        **changes: Any,
+    ) -> Progressions:
+        """Patients who changed like this one, from a similar state, in a similar time.
+
+        Args:
+            patient: whose change: between the latest two visits ("baseline" and "all": the first
+                and the latest), or between `from_day` and `to_day`. Beside a direction, groups or
+                a vector: who starts there, at the latest visit or on `from_day`.
+            from_day: day of the earlier visit.
+            to_day: day of the later visit.
+            direction: "improving" or "worsening": along the severity axis.
+            from_where: conditions on scans; the direction runs from their mean
+            to_where: to the mean of the scans that fulfil these.
+            vector: (e,) a difference of two embeddings of the store's space.
+            options: how; see `ProgressionOptions`.
+            **changes: single fields of `ProgressionOptions`, such as k=5 or direction_only=True.
+
+        Returns:
+            The hits, best first, with the parts of their similarity, their outcomes, and whether
+            they have more in common than chance.
+
+        Raises:
+            QueryError: nothing or too much is asked, or it cannot be answered.
+        """
+        from learner_index.pipeline.progression.progression import progression
+        from learner_index.pipeline.progression.question import Ask
+
+        ask = Ask(patient, from_day, to_day, direction, texts(from_where), texts(to_where), vector)
+        return progression(self.changes, ask, changed(options or ProgressionOptions(), changes))
+
+    def trajectory(
+        self, patient: str, *, options: TrajectoryOptions | None = None, **changes: Any
+    ) -> Trajectory:
+        """One patient's visits in order, what changed between them, and who took the same path.
+
+        Args:
+            patient: whose.
+            options: how; see `TrajectoryOptions`.
+            **changes: single fields of `TrajectoryOptions`, such as k=0 for no other patients.
+
+        Raises:
+            QueryError: no such patient, or an option that cannot be met.
+        """
+        from learner_index.pipeline.progression.trajectory import trajectory
+
+        return trajectory(self.changes, patient, changed(options or TrajectoryOptions(), changes))
+
+    def severity_axis(self, modality: str | None = None) -> AxisReport:
+        """The axis along which health falls, with every scan's place on it.
+
+        Args:
+            modality: the one meant, where the store has several.
+
+        Raises:
+            QueryError: no such modality.
+            NotEnoughDataError: too few patients have a health score.
+        """
+        from learner_index.pipeline.progression.axis import severity_axis
+
+        return severity_axis(self.changes, modality)
+
     def refit(self, patients: Sequence[str] | None = None) -> Reference:
         """Fit the reference again, on these patients or on all; raises the store's generation.
 
@@ -213,19 +308,17 @@ class Cohort:
             NotEnoughDataError: the store has no scan.
             StoreLockedError: another process is writing.
         """
-        from learner_index.search.reference import fit_reference
+        from learner_index.pipeline.progression.reference import fit_whole_reference
         from learner_index.store.writer import open_writer
 
         with open_writer(self.path) as writer:
             present = writer.read()
-            obs = present.obs(["patient_id", "view"])
+            obs = present.obs()
             _check_patients(patients or (), set(obs["patient_id"]))
-            reference = fit_reference(
-                present.embeddings(), obs["patient_id"], obs["view"], patients
-            )
+            reference = fit_whole_reference(present.embeddings(), obs, patients)
             writer.add_reference(reference)
         self._reader = StoreReader(self.path)
-        self._settings, self._table = self._reader.settings(), None
+        self._settings, self._table, self._changes = self._reader.settings(), None, None
         return reference
 
 
@@ -284,14 +377,20 @@ def _check_patients(wanted: Sequence[str], known: set[str]) -> None:
             )
 
 
-def _options(options: SimilarOptions | None, changes: dict[str, Any]) -> SimilarOptions:
-    """Options with single fields changed; texts, lists and None become tuples."""
-    unknown = sorted(set(changes) - set(SimilarOptions.__dataclass_fields__))
+def texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Conditions given as one text, several or None, as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def changed(options: Options, changes: Mapping[str, Any]) -> Options:
+    """Options with single fields changed; texts, lists and None become tuples.
+
+    Raises:
+        QueryError: there is no such option.
+    """
+    known = options.__dataclass_fields__
+    unknown = sorted(set(changes) - set(known))
     if unknown:
-        known = ", ".join(SimilarOptions.__dataclass_fields__)
-        raise QueryError(f"unknown option {unknown[0]!r}: known are {known}")
-    for name in ("where", "match"):
-        if name in changes:
-            value = changes[name]
-            changes[name] = (value,) if isinstance(value, str) else tuple(value or ())
-    return replace(options or SimilarOptions(), **changes)
+        raise QueryError(f"unknown option {unknown[0]!r}: known are {', '.join(known)}")
+    listed = {name: texts(changes[name]) for name in ("where", "match") if name in changes}
+    return replace(options, **{**changes, **listed})

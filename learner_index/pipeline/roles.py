@@ -179,13 +179,17 @@ def with_seen_note(table: SearchTable, hits: Hits, owners: Iterable[str]) -> Hit
     rows = [table.rows_of(owner) for owner in owners]
     is_query = any(bool(np.isin(roles.of_row[some], seen).any()) for some in rows)
     count = sum(hit.columns.get("encoder_role") in SEEN for hit in hits)
-    if not is_query and count == 0:
-        return hits
+    return replace(hits, notes=seen_note(is_query, count, len(hits)) + hits.notes)
+
+
+def seen_note(is_query: bool, n_seen: int, n_hits: int) -> tuple[str, ...]:
+    """What to say first of an answer about patients the encoder has seen; empty if it has not."""
+    if not is_query and n_seen == 0:
+        return ()
     parts = ["the query"] if is_query else []
-    parts += [f"{count} of {len(hits)} hits"] if count else []
-    verb = "belong to patients" if count + is_query > 1 else "belongs to a patient"
-    note = f"{MARK}: {' and '.join(parts)} {verb} {TRAINED_OR_TUNED}"
-    return replace(hits, notes=(note, *hits.notes))
+    parts += [f"{n_seen} of {n_hits} hits"] if n_seen else []
+    verb = "belong to patients" if n_seen + is_query > 1 else "belongs to a patient"
+    return (f"{MARK}: {' and '.join(parts)} {verb} {TRAINED_OR_TUNED}",)
 
 
 def _unknown(reason: str) -> EncoderError:

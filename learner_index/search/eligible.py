@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learner_index.config import SimilarOptions
+from learner_index.config import Clock, SimilarOptions
 from learner_index.errors import QueryError
 from learner_index.search.filters import Condition, column_kinds, fulfils, parse_where
 from learner_index.search.matching import Match, parse_match, relate
@@ -80,7 +80,7 @@ def read_rules(table: SearchTable, options: SimilarOptions) -> Rules:
     first = "scans" if options.as_of is None else f"scans until day {options.as_of:g}"
     counts = [(first, int(np.count_nonzero(rows)))]
     if options.as_of is not None:
-        _refuse_outcomes([*conditions, *matches])
+        refuse_outcomes([*conditions, *matches])
     for condition in conditions:
         rows = rows & fulfils(table, condition)
         counts.append((condition.text, int(np.count_nonzero(rows))))
@@ -115,7 +115,7 @@ def find_eligible(
         found = _without(table, everyone, query.patient_ids)
     if found.n_scans:
         return found
-    return replace(found, notes=(_why_none(found.counts),))
+    return replace(found, notes=(why_none(found.counts),))
 
 
 def _everyone(
@@ -176,11 +176,7 @@ def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_]
     """Rows that were there on a day, and what to say about it."""
     if as_of is None:
         return np.ones(len(table), bool), ()
-    if table.clock != "cohort":
-        raise QueryError(
-            "--as-of needs days that can be compared between patients, and this store counts "
-            "each patient's own (clock 'patient'): cut the query with --until-day"
-        )
+    require_cohort_clock(table.clock)
     notes = [f"scans after day {as_of:g} are hidden, and so are columns that tell what came later"]
     undated = int(np.isnan(table.days).sum())
     if undated:
@@ -188,7 +184,25 @@ def _visible(table: SearchTable, as_of: float | None) -> tuple[NDArray[np.bool_]
     return table.days <= as_of, tuple(notes)
 
 
-def _refuse_outcomes(asked: Iterable[Condition | Match]) -> None:
+def require_cohort_clock(clock: Clock) -> None:
+    """Refuse to hide what came after a day where days of two patients cannot be compared.
+
+    Raises:
+        QueryError: each patient's days are counted from a start of their own.
+    """
+    if clock != "cohort":
+        raise QueryError(
+            "--as-of needs days that can be compared between patients, and this store counts "
+            "each patient's own (clock 'patient'): cut the query with --until-day"
+        )
+
+
+def refuse_outcomes(asked: Iterable[Condition | Match]) -> None:
+    """Refuse conditions, in a search as of a day, on what came later.
+
+    Raises:
+        QueryError: one of them asks for an outcome.
+    """
     for condition in asked:
         if condition.column in OUTCOMES:
             raise QueryError(
@@ -226,7 +240,12 @@ def _refit(table: SearchTable, as_of: float) -> tuple[NDArray[np.float64], str]:
     return mean, f"{fingerprint(mean, {}, tuple(names), len(rows))}, refitted as of day {as_of:g}"
 
 
-def _why_none(counts: tuple[tuple[str, int], ...]) -> str:
-    """How many scans were left after each step."""
-    steps = ", ".join(f"{count} after {step}" for step, count in counts[1:])
-    return f"nothing is eligible: {counts[0][1]} {counts[0][0]}, {steps}"
+def why_none(counts: tuple[tuple[str, int], ...]) -> str:
+    """How many rows were left after each step, for a reader who wonders why none is.
+
+    Args:
+        counts: what there was and how many, then what was left after each step.
+    """
+    (what, n_all), *steps = counts
+    left = ", ".join(f"{count} after {step}" for step, count in steps)
+    return f"nothing is eligible: {n_all} {what}" + (f", {left}" if left else "")

@@ -68,7 +68,16 @@ def relate(table: SearchTable, match: Match, rows: NDArray[np.int64]) -> Conditi
             f"nothing to match {match.text!r} with: the query's patient is not in the store, "
             "so use --where with a value, or name the patient"
         )
-    value = _only_value(table, match, rows)
+    return relate_to(match, table.obs[match.column].iloc[rows])
+
+
+def relate_to(match: Match, values: "pd.Series[Any]") -> Condition:
+    """The condition that a likeness means for a query that has these values in its column.
+
+    Raises:
+        QueryError: no value is known, or there are several different ones.
+    """
+    value = _only_value(match, values)
     if match.op == "within":
         low, high = float(value) - match.tolerance, float(value) + match.tolerance
         return Condition(
@@ -77,9 +86,9 @@ def relate(table: SearchTable, match: Match, rows: NDArray[np.int64]) -> Conditi
     return Condition(match.column, match.op, (value,), f"{match.column} {match.op} {_show(value)}")
 
 
-def _only_value(table: SearchTable, match: Match, rows: NDArray[np.int64]) -> Value:
-    """The one value the query's rows have."""
-    values: list[Any] = list(pd.unique(table.obs[match.column].iloc[rows].dropna()))
+def _only_value(match: Match, column: "pd.Series[Any]") -> Value:
+    """The one value the query has."""
+    values: list[Any] = list(pd.unique(column.dropna()))
     if not values:
         raise QueryError(
             f"nothing to match {match.text!r} with: the query has no {match.column}, "

@@ -50,13 +50,16 @@ def _write_value(group: zarr.Group, key: str, value: Any) -> None:
     array[...] = data.astype(object) if is_text else data
 
 
-def read_mapping(root: zarr.Group, path: str, below: Sequence[str]) -> dict[str, Any]:
-    """The inverse of `write_mapping`, JSON-ready: lists, text, numbers and flags.
+def read_mapping(
+    root: zarr.Group, path: str, below: Sequence[str], *, is_plain: bool = True
+) -> dict[str, Any]:
+    """The inverse of `write_mapping`.
 
     Args:
         root: the store's group.
         path: the mapping's path.
         below: paths of the groups and arrays inside, all that shall be read.
+        is_plain: JSON-ready lists, text, numbers and flags; else arrays, as they were written.
     """
     found: dict[str, Any] = {}
     for name in below:
@@ -65,5 +68,9 @@ def read_mapping(root: zarr.Group, path: str, below: Sequence[str]) -> dict[str,
         for parent in parents:
             place = place[parent]
         member = root[name]
-        place[key] = {} if isinstance(member, zarr.Group) else np.asarray(member[...]).tolist()
+        if isinstance(member, zarr.Group):
+            place[key] = {}
+        else:
+            value = np.asarray(member[...])
+            place[key] = value.tolist() if is_plain else value
     return found

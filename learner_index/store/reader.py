@@ -2,7 +2,7 @@
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from learner_index.store.chunks import gather_rows, is_plain, read_rows, rows_in
 from learner_index.store.commit import chunk_files, is_array, members_of, read_root
 from learner_index.store.layout import column_arrays, decode_column
 from learner_index.store.mapping import read_mapping
+from learner_index.store.reference import read_reference
 from learner_index.store.rows import stored_kinds
 
 
@@ -97,29 +98,26 @@ class StoreReader:
             return pd.DataFrame({name: self._column(name) for name in names})
 
     def settings(self) -> dict[str, Any]:
-        """All of `uns`, JSON-ready: encoder card, score rule, clock, versions, reference and so on.
+        """All of `uns` but the reference, JSON-ready: encoder card, score rule, clock, versions.
 
         Raises:
             StoreChangedError: the store was swapped meanwhile.
             StoreDamagedError: a chunk is missing or altered.
         """
         with self._unchanged(), self._intact():
-            return self._mapping("uns")
+            return self._mapping("uns", without="uns/reference", is_plain=True)
 
-    def reference(self) -> Reference | None:
-        """The statistics fitted once on named patients; None before the first build ended."""
+    def reference(self, *, with_changes: bool = True) -> Reference | None:
+        """The statistics fitted once on named patients; None before the first build ended.
+
+        Args:
+            with_changes: False leaves out what is known of changes, which similarity needs not.
+        """
         if "uns/reference" not in self._members:
             return None
+        left_out = "" if with_changes else "uns/reference/changes"
         with self._unchanged(), self._intact():
-            found = self._mapping("uns/reference")
-        means = np.asarray(found["view_means"], dtype=np.float64)
-        return Reference(
-            mean=np.asarray(found["mean"], dtype=np.float64),
-            view_means=dict(zip(found["views"], means, strict=True)),
-            patients=tuple(found["patients"]),
-            n_scans=int(found["n_scans"]),
-            fingerprint=str(found["fingerprint"]),
-        )
+            return read_reference(self._mapping("uns/reference", without=left_out))
 
     def _column(self, name: str) -> "pd.Series[Any]":
         """One column, decoded."""
@@ -130,13 +128,15 @@ class StoreReader:
             values = [np.asarray(self._array(path)[: self.n_rows]) for path in paths]
             return decode_column(name, self.kinds[name], values)
 
-    def _mapping(self, path: str) -> dict[str, Any]:
+    def _mapping(self, path: str, *, without: str = "", is_plain: bool = False) -> dict[str, Any]:
         """A part of `uns` with exactly the entries that were committed at opening."""
         below = [name for name in self._members if name.startswith(f"{path}/")]
+        if without:
+            below = [name for name in below if not f"{name}/".startswith(f"{without}/")]
         for name in below:
             if is_array(self._members[name]):
                 self._require_chunks(name)
-        return read_mapping(self._group, path, below)
+        return read_mapping(self._group, path, below, is_plain=is_plain)
 
     @cached_property
     def _group(self) -> zarr.Group:
@@ -221,16 +221,3 @@ def _is_at(folder: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(folder), path.stat())
     except FileNotFoundError:
         return False
-
-
-def reference_mapping(reference: Reference) -> Mapping[str, Any]:
-    """A reference as `uns/reference` holds it."""
-    views = sorted(reference.view_means)
-    return {
-        "mean": reference.mean,
-        "views": views,
-        "view_means": np.array([reference.view_means[view] for view in views]),
-        "patients": list(reference.patients),
-        "n_scans": reference.n_scans,
-        "fingerprint": reference.fingerprint,
-    }

@@ -24,8 +24,9 @@ from learner_index.store.layout import INDEX, PLAIN_TEXT
 from learner_index.store.lock import writer_lock
 from learner_index.store.mapping import write_mapping
 from learner_index.store.paths import Step, folder_size, no_step, refusals_named, sync_paths
-from learner_index.store.reader import StoreReader, reference_mapping
+from learner_index.store.reader import StoreReader
 from learner_index.store.recover import NEXT, recover, swap_in
+from learner_index.store.reference import reference_mapping
 from learner_index.store.rows import append_rows, write_empty
 
 COPY_BYTES = 64 << 20
@@ -110,6 +111,7 @@ class StoreWriter:
         *,
         replaced: Mapping[int, NDArray[np.float32]] | None = None,
         settings: Mapping[str, Any] | None = None,
+        reference: Reference | None = None,
     ) -> None:
         """Write a complete sibling with these rows and columns, then put it in the place.
 
@@ -118,7 +120,8 @@ class StoreWriter:
             kinds: column -> kind of the new generation, `scan_id` among them.
             source_rows: (m,) row of the present generation whose embedding each new row keeps.
             replaced: new row -> embedding (e,) that takes the place of the kept one.
-            settings: what `uns` shall hold; None keeps it as it is.
+            settings: what `uns` shall hold beside the reference; None keeps it as it is.
+            reference: takes the place of the present one; None keeps that.
 
         Raises:
             StoreWriteError: the file system refused; the present generation is untouched.
@@ -126,6 +129,9 @@ class StoreWriter:
         old = self.read()
         new = _checked_rows(obs, kinds, source_rows)
         kept = old.settings() if settings is None else dict(settings)
+        reference = reference or old.reference()
+        if reference is not None:
+            kept["reference"] = reference_mapping(reference)
         sibling = self.cache / NEXT
         with self._changing():
             self._ids = None
@@ -157,9 +163,8 @@ class StoreWriter:
         """Store the reference; the first one is added in one commit, another one by a swap."""
         present = self.read()
         if present.reference() is not None:
-            settings = {**present.settings(), "reference": reference_mapping(reference)}
             rows = np.arange(present.n_rows)
-            self.rewrite(present.obs(), present.kinds, rows, settings=settings)
+            self.rewrite(present.obs(), present.kinds, rows, reference=reference)
             return
         with self._changing():
             with writable_group(self.path) as group:

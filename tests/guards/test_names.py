@@ -23,6 +23,8 @@ COMMANDS = [
     ["build"],
     ["info"],
     ["similar"],
+    ["progression"],
+    ["trajectory"],
     ["refit"],
     ["verify"],
     ["compact"],

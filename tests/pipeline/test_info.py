@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from learner_index.config import BuildOptions
@@ -106,13 +105,11 @@ def test_a_store_without_scans_has_no_reference(tmp_path):
     """A store of no rows: figures are 0 and nothing is divided by them."""
     make_cohort(tmp_path)
     store = build(tmp_path / "cohort.csv", tmp_path / "c.zarr", ToySource()).store
-    with open_writer(store) as writer:
-        present = writer.read()
-        settings = {k: v for k, v in present.settings().items() if k != "reference"}
-        nobody = np.array([], dtype=np.intp)
-        writer.rewrite(present.obs().iloc[:0], present.kinds, nobody, settings=settings)
+    present = StoreReader(store)
+    with open_writer(tmp_path / "empty.zarr") as writer:
+        writer.create(present.width, present.kinds, present.settings())
 
-    found = store_info(store)
+    found = store_info(tmp_path / "empty.zarr")
 
     assert (found.n_scans, found.reference, found.roles) == (0, "none yet", "no scans")
 

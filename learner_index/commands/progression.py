@@ -1,0 +1,201 @@
+"""`learner-index progression`: who changed like this patient, and how sure that is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from learner_index.commands import options as shared
+from learner_index.commands.show import chosen_columns, plural, text_table
+
+if TYPE_CHECKING:
+    from learner_index.data.progression import Change, Progressions
+
+SHOWN = (
+    "rank",
+    "patient_id",
+    "from_day",
+    "to_day",
+    "similarity",
+    "direction",
+    "start",
+    "days",
+    "delta_score",
+    "verdict",
+    "treatment",
+)
+
+
+def progression(
+    store: shared.StorePath,
+    patient: Annotated[
+        str | None,
+        typer.Option(help="Whose change; beside a direction, groups or vector: who starts there."),
+    ] = None,
+    from_day: Annotated[
+        float | None, typer.Option(help="Day of the earlier visit.  [default: the one before]")
+    ] = None,
+    to_day: Annotated[
+        float | None, typer.Option(help="Day of the later visit.  [default: the latest]")
+    ] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="improving or worsening: along the severity axis.")
+    ] = None,
+    from_where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="From the mean of the scans that fulfil this"),
+    ] = None,
+    to_where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="to the mean of those that fulfil this."),
+    ] = None,
+    vector: Annotated[
+        Path | None, typer.Option(help="A .npy file: a difference of two embeddings.")
+    ] = None,
+    negate: Annotated[
+        bool, typer.Option("--negate", help="Look for the opposite direction.")
+    ] = False,
+    k: Annotated[int, typer.Option("-k", min=1, help="Distinct hits wanted.")] = 10,
+    level: Annotated[
+        str, typer.Option(help="What is distinct among the hits: patient or transition.")
+    ] = "patient",
+    transitions: Annotated[
+        str, typer.Option(help="Which visits are paired: consecutive, all or baseline.")
+    ] = "consecutive",
+    direction_only: Annotated[
+        bool, typer.Option("--direction-only", help="Rank by direction alone.")
+    ] = False,
+    weights: Annotated[
+        str, typer.Option(help="Of direction, start state and days, separated by commas.")
+    ] = "1,1,1",
+    where: shared.Where = None,
+    match: shared.Match = None,
+    modality: Annotated[
+        str | None, typer.Option(help="The modality meant, where the store has several.")
+    ] = None,
+    as_of: shared.AsOf = None,
+    until_day: shared.UntilDay = None,
+    include_self: Annotated[
+        bool, typer.Option("--include-self", help="Other changes of the patient may be hits.")
+    ] = False,
+    min_support: Annotated[
+        float, typer.Option(min=0, help="Patients who started alike below which nothing is said.")
+    ] = 5.0,
+    n_draws: Annotated[
+        int, typer.Option(min=0, help="Draws of the test against chance; 0: no test.")
+    ] = 999,
+    seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    backend: shared.Backend = "auto",
+    columns: shared.Columns = None,
+    json: shared.Json = False,
+) -> None:
+    """Find the patients who changed like this one, from a similar state, in a similar time.
+
+    Example: learner-index progression stores/cohort.zarr --patient P017 -k 5 --match 'age±10'
+    """
+    from learner_index.pipeline.cohort import open_store, read_vector
+
+    found = open_store(store).progression(
+        patient=patient,
+        from_day=from_day,
+        to_day=to_day,
+        direction=shared.one_of("--direction", direction, ("improving", "worsening")),
+        from_where=from_where or (),
+        to_where=to_where or (),
+        vector=read_vector(vector) if vector else None,
+        negate=negate,
+        k=k,
+        level=shared.one_of("--level", level, ("patient", "transition")),
+        transitions=shared.one_of("--transitions", transitions, shared.MODES),
+        direction_only=direction_only,
+        weights=_three(weights),
+        where=where or (),
+        match=match or (),
+        modality=modality,
+        as_of=as_of,
+        until_day=until_day,
+        include_self=include_self,
+        min_support=min_support,
+        n_draws=n_draws,
+        seed=seed,
+        backend=shared.one_of("--backend", backend, shared.BACKENDS),
+    )
+    typer.echo(found.to_json()) if json else _print(found, columns, store)
+
+
+def change_in_words(change: "Change") -> str:
+    """A change in one line: days, health score, how far, what it means."""
+    parts = [f"day {change.from_day:g} to {change.to_day:g} ({change.views or 'no view named'})"]
+    if change.health_score is not None and change.later_health_score is not None:
+        parts.append(f"health score {change.health_score:g} to {change.later_health_score:g}")
+    p = "" if change.length_p is None else f" (p {change.length_p:.3f} among repeats)"
+    parts.append(f"‖d‖ {change.length:.2f}{p}")
+    if change.on_axis is not None:
+        parts.append(f"{change.on_axis:+.2f} along the severity axis")
+    return ", ".join([*parts, change.verdict])
+
+
+def _three(text: str) -> tuple[float, ...]:
+    """The three weights; anything else is wrong usage."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != 3:
+        raise typer.BadParameter(
+            f"{text!r}: give three numbers, as in 1,1,1", param_hint="--weights"
+        )
+    return found
+
+
+def _print(found: "Progressions", columns: str | None, store: Path) -> None:
+    """The answer as a person reads it: hits on stdout, what to think of them on stderr."""
+    rows = [hit.to_dict() for hit in found]
+    if rows:
+        shown = chosen_columns(columns, SHOWN, [*rows[0]], store)
+        typer.echo(text_table(shown, [[row[name] for name in shown] for row in rows]))
+    if found.change is not None:
+        typer.echo(f"query: {change_in_words(found.change)}", err=True)
+    typer.echo(
+        f"{plural(len(found), 'hit')} among {plural(found.n_eligible, 'eligible transition')} of "
+        f"{plural(found.n_eligible_patients, 'patient')}; exact, {found.backend}, "
+        f"{found.elapsed_ms:.0f} ms",
+        err=True,
+    )
+    for line in (*_sure(found), *(f"note: {note}" for note in found.notes)):
+        typer.echo(line, err=True)
+
+
+def _sure(found: "Progressions") -> list[str]:
+    """Outcome, test and noise floor, a line each."""
+    lines = []
+    outcome, chance = found.outcome, found.chance
+    if outcome is not None and outcome.median_delta_score is not None:
+        lines.append(
+            f"outcome: median change of health score {outcome.median_delta_score:+.3g} "
+            f"(quartiles {outcome.low_delta_score:+.3g} to {outcome.high_delta_score:+.3g}) in "
+            f"{outcome.n_scored} of {plural(outcome.n_hits, 'hit')}; {outcome.n_improving} "
+            f"improving, {outcome.n_steady} steady, {outcome.n_worsening} worsening"
+        )
+    if chance is not None:
+        lines.append(
+            f"chance: mean direction part {chance['statistic']:.2f}, by chance "
+            f"{chance['null_mean']:.2f} (95 % below {chance['null_high']:.2f}); p = "
+            f"{chance['p_value']:.3f} ({chance['method']}, {chance['n_draws']} draws)"
+        )
+    lines.append(
+        f"support: {found.support.n_similar:.1f} patients started alike; deltas spread in "
+        f"{found.effective_rank:.1f} directions{_floor(found.noise)}"
+    )
+    return lines
+
+
+def _floor(noise: Any) -> str:
+    """What the noise floor rests on."""
+    if noise is None:
+        return "; no noise floor"
+    kind = "independent" if noise["is_independent"] else "same-session"
+    return (
+        f"; noise floor from {plural(noise['n_repeats'], kind + ' repeat')} of "
+        f"{plural(noise['n_patients'], 'patient')}"
+    )

@@ -1,0 +1,365 @@
+"""The records that answer questions about change: progressions, the severity axis, trajectories."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["improving", "steady", "worsening", "no noise floor", "no severity axis"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What lies between two visits of one patient.
+
+    Attributes:
+        patient_id: whose.
+        from_day, to_day: of the earlier and the later visit.
+        delta_day: days between them, above 0.
+        from_scans, to_scans: the scans of both visits.
+        views: the views both visits have; differences are taken over these alone.
+        length: ‖d‖, in the units of the space; it has no sign.
+        length_p: share of repeats that lie as far apart, chance included; None without repeats.
+        on_axis: change along the severity axis in standard deviations of its noise; positive is
+            worse. None without an axis.
+        off_share: share of d, squared, that is not along the axis, 0..1.
+        verdict: what the change along the axis means beside the noise floor.
+        health_score, later_health_score: of both visits, higher is healthier; None where unknown.
+        delta_score: later minus earlier; positive is improvement.
+        treatment: in force at the earlier visit; "mixed" when it changes before the later one.
+    """
+
+    patient_id: str
+    from_day: float
+    to_day: float
+    delta_day: float
+    from_scans: tuple[str, ...]
+    to_scans: tuple[str, ...]
+    views: str
+    length: float
+    length_p: float | None
+    on_axis: float | None
+    off_share: float | None
+    verdict: Verdict
+    health_score: float | None
+    later_health_score: float | None
+    delta_score: float | None
+    treatment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressionHit:
+    """One patient who changed like the query.
+
+    Attributes:
+        rank: 1 is the most alike.
+        similarity: S = direction + start + days; larger is more alike.
+        direction, start, days: its parts: w_d cos(d, d'), -w_u ‖u₀ - u₀'‖²/h_u² and
+            -w_t log²(Δday/Δday')/h_t².
+        cosine: cos(d, d'), -1..1; 1 is the same direction.
+        change: what lies between the hit's two visits: its outcome with it.
+        cosine_p: how often a repeat's difference points as closely along the query; None without
+            repeats.
+        length_q, cosine_q: the p-values adjusted for the number of hits (Benjamini-Hochberg).
+        columns: the earlier visit's other columns; None where missing, or where its scans differ.
+    """
+
+    rank: int
+    similarity: float
+    direction: float
+    start: float
+    days: float
+    cosine: float
+    change: Change
+    cosine_p: float | None
+    length_q: float | None
+    cosine_q: float | None
+    columns: Mapping[str, Any]
+
+    @property
+    def patient_id(self) -> str:
+        """The patient found."""
+        return self.change.patient_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat mapping; the hit's own fields win over columns of the same name."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del own["change"], own["columns"]
+        own |= _listed(asdict(self.change))
+        return own | {name: value for name, value in self.columns.items() if name not in own}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whether enough patients started from a similar state to say anything.
+
+    Attributes:
+        n_similar: eligible patients, each counted by exp(-‖u₀ - u₀'‖²/(2 h_u²)) of their nearest
+            start; without a start state, all eligible patients.
+        minimum: below which the answer is unsupported.
+    """
+
+    n_similar: float
+    minimum: float
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether there are enough."""
+        return self.n_similar >= self.minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the hits between their two visits.
+
+    Attributes:
+        n_hits: hits.
+        n_scored: hits with a health score at both visits.
+        median_delta_score, low_delta_score, high_delta_score: median and quartiles of these;
+            None where fewer than three have one.
+        n_improving, n_steady, n_worsening: hits by verdict; all 0 without a noise floor.
+    """
+
+    n_hits: int
+    n_scored: int
+    median_delta_score: float | None
+    low_delta_score: float | None
+    high_delta_score: float | None
+    n_improving: int
+    n_steady: int
+    n_worsening: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progressions(Sequence[ProgressionHit]):
+    """The answer to a progression query, best first.
+
+    Attributes:
+        query: what was asked, JSON-ready.
+        change: the query's own change; None for a direction that nobody has.
+        hits: fewer than k only when fewer are eligible.
+        exact: True when no eligible transition could have been overlooked.
+        backend: what computed the products.
+        reference: fingerprint of the reference; with --as-of, of the one refitted.
+        weights: of direction, start and days, as used.
+        bandwidths: h_u in units of the space and h_t in log days, from the reference.
+        n_eligible: transitions that passed every filter.
+        n_eligible_patients: patients they belong to.
+        n_scanned: transitions whose similarity was computed.
+        support: whether enough patients started alike; when not, `outcome` and `chance` are None.
+        chance: whether the hits have more in common with the query than chance gives: statistic,
+            p_value, n_draws, seed, null_mean, null_high and method. None: not tested.
+        outcome: what became of the hits; None when unsupported, or nobody was found.
+        effective_rank: directions that the reference's transitions spread in: with few, high
+            cosines are common.
+        noise: repeats the floor rests on: n_repeats, n_patients, is_independent. None: no floor.
+        axis: the severity axis in figures; None where there is none.
+        elapsed_ms: time it took, and
+        search_ms: the search alone; the fields that differ between equal answers.
+        notes: what a reader should know.
+    """
+
+    query: Mapping[str, Any]
+    change: Change | None
+    hits: tuple[ProgressionHit, ...]
+    exact: bool
+    backend: str
+    reference: str
+    weights: tuple[float, float, float]
+    bandwidths: tuple[float, float]
+    n_eligible: int
+    n_eligible_patients: int
+    n_scanned: int
+    support: Support
+    chance: Mapping[str, Any] | None
+    outcome: Outcome | None
+    effective_rank: float
+    noise: Mapping[str, Any] | None
+    axis: Mapping[str, Any] | None
+    elapsed_ms: float
+    search_ms: float
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of hits."""
+        return len(self.hits)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The hit (or tuple of hits) at a position, best first."""
+        return self.hits[index]
+
+    def __iter__(self) -> Iterator[ProgressionHit]:
+        """Hits, best first."""
+        return iter(self.hits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer as JSON-ready values."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        found["support"] = {**asdict(self.support), "is_supported": self.support.is_supported}
+        for name in ("change", "outcome"):
+            found[name] = None if found[name] is None else _listed(asdict(found[name]))
+        return {**_listed(found), "hits": [_listed(hit.to_dict()) for hit in self.hits]}
+
+    def to_json(self) -> str:
+        """The whole answer as a JSON text, missing values as null."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a hit, with its parts, its change and its columns."""
+        import pandas as pd
+
+        return pd.DataFrame([hit.to_dict() for hit in self.hits])
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One visit on a trajectory.
+
+    Attributes:
+        day: None where unknown; such visits come last and in no step.
+        scan_ids: the visit's scans.
+        health_score: higher is healthier; None where unknown.
+        position: along the severity axis, rises as health falls; None without an axis.
+        low, high: 95 % interval of the position over patient-bootstrap draws of the axis.
+        noise: standard deviation of the position that scanning the visit again would give; None
+            without repeats.
+    """
+
+    day: float | None
+    scan_ids: tuple[str, ...]
+    health_score: float | None
+    position: float | None
+    low: float | None
+    high: float | None
+    noise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A patient whose trajectory is like the query's.
+
+    Attributes:
+        rank: 1 is the most alike.
+        patient_id: whose.
+        distance: soft-DTW divergence a visit, in units of h_u²; 0 is the same path.
+        day_shift: days by which this patient is in the same state later, on their own clock.
+        shift_spread: standard deviation of that over matched visits; 0 is a pure shift.
+        n_visits: on the path.
+        from_day, to_day: its first and last day.
+        delta_score: last known health score minus the first; None with fewer than two.
+        columns: the first visit's other columns.
+    """
+
+    rank: int
+    patient_id: str
+    distance: float
+    day_shift: float
+    shift_spread: float
+    n_visits: int
+    from_day: float
+    to_day: float
+    delta_score: float | None
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectory:
+    """One patient's visits in order, what changed between them, and who took the same path.
+
+    Attributes:
+        query: what was asked, JSON-ready.
+        patient_id: whose.
+        stops: the visits, by day.
+        steps: the changes between consecutive visits that share a view.
+        likes: patients with the most similar paths, best first.
+        path: (v, e) visit embeddings less the reference's center, in the order of `stops`; not
+            in the JSON.
+        alpha: a step counts as a change when its p-value is at most this.
+        reference: fingerprint of the reference.
+        n_eligible_patients: patients with two visits or more whose paths were compared.
+        n_single: eligible patients with one visit, which is no path.
+        noise, axis: as in `Progressions`.
+        elapsed_ms: time it took.
+        notes: what a reader should know.
+    """
+
+    query: Mapping[str, Any]
+    patient_id: str
+    stops: tuple[Stop, ...]
+    steps: tuple[Change, ...]
+    likes: tuple[Likeness, ...]
+    path: NDArray[np.float64]
+    alpha: float
+    reference: str
+    n_eligible_patients: int
+    n_single: int
+    noise: Mapping[str, Any] | None
+    axis: Mapping[str, Any] | None
+    elapsed_ms: float
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer but the path, as JSON-ready values; steps have their speeds."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "path"}
+        found["stops"] = [asdict(stop) for stop in self.stops]
+        found["steps"] = [asdict(step) | speeds(step) for step in self.steps]
+        found["likes"] = [asdict(like) for like in self.likes]
+        return dict(_listed(found))
+
+    def to_json(self) -> str:
+        """The same as a JSON text, missing values as null."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a visit: day, health score, position with its interval, noise."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(stop) for stop in self.stops])
+
+    def steps_frame(self) -> "pd.DataFrame":
+        """One row a step, with its speeds."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(step) | speeds(step) for step in self.steps])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisReport:
+    """The severity axis of a store's reference, in figures, with every scan's place on it.
+
+    Attributes:
+        figures: of the axis: r2, angles, slopes, n; see `SeverityAxis`.
+        scans: one row a scan: scan_id, patient_id, day, health_score, position, low, high.
+        reference: fingerprint.
+        modality: "" where none is given.
+        notes: what a reader should know.
+    """
+
+    figures: Mapping[str, Any]
+    scans: "pd.DataFrame"
+    reference: str
+    modality: str
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a scan, with its position and 95 % interval."""
+        return self.scans.copy()
+
+
+def speeds(step: Change) -> dict[str, float | None]:
+    """Change per day: of the embedding's length, along the axis, and of the health score."""
+    per_day = {"speed": step.length, "axis_speed": step.on_axis, "score_speed": step.delta_score}
+    return {k: None if v is None else v / step.delta_day for k, v in per_day.items()}
+
+
+def _listed(value: Any) -> Any:
+    """Nested values as JSON knows them: tuples become lists, mappings dictionaries."""
+    if isinstance(value, Mapping):
+        return {str(k): _listed(v) for k, v in value.items()}
+    return [_listed(v) for v in value] if isinstance(value, list | tuple) else value

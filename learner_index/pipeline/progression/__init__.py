@@ -1,0 +1,1 @@
+"""Questions about change: who changed alike, along which axis, on which path."""

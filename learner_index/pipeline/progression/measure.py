@@ -1,0 +1,169 @@
+"""What a transition amounts to, beside the noise floor and along the severity axis."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_index.analysis.noise import length_p_values, verdicts
+from learner_index.analysis.severity import split_by_axis
+from learner_index.data.progression import Change, Verdict
+from learner_index.data.reference import ChangeReference, SeverityAxis
+from learner_index.pipeline.progression.columns import scans_of
+from learner_index.pipeline.progression.source import Followed
+from learner_index.search.hits import plain
+
+ALPHA = 0.1
+"""A change counts where repeats differ as much in fewer than this share: a 90 % band."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measures:
+    """Some transitions measured; a field is None where the reference cannot tell.
+
+    Attributes:
+        length: (t,) ‖d‖, in the units of the space.
+        length_p: (t,) p-value of the length among repeats'.
+        on_axis: (t,) change along the axis, positive is worse.
+        off_share: (t,) share of d that is not along the axis.
+        verdict: (t,) what the change along the axis means beside the noise floor.
+    """
+
+    length: Floats
+    length_p: Floats | None
+    on_axis: Floats | None
+    off_share: Floats | None
+    verdict: tuple[Verdict, ...]
+
+
+def measure(
+    deltas: NDArray[np.floating], scales: Floats, known: ChangeReference, alpha: float = ALPHA
+) -> Measures:
+    """Lengths, parts along the severity axis, and what they amount to.
+
+    Args:
+        deltas: (t, e).
+        scales: (t,) noise of each delta, in that of two single scans' difference.
+        known: noise floor and axis.
+        alpha: a change along the axis counts where its p-value is at most this.
+    """
+    length = np.linalg.norm(np.asarray(deltas, np.float64), axis=1)
+    noise, axis = known.noise, known.axis
+    length_p = None
+    if noise is not None:
+        repeats = np.asarray(noise.differences, np.float64)
+        length_p = length_p_values(length, scales, np.linalg.norm(repeats, axis=1))
+    if axis is None:
+        untold: list[Verdict] = ["no severity axis" for _ in length]
+        return Measures(length, length_p, None, None, tuple(untold))
+    split = split_by_axis(deltas, axis, known.whitening)
+    axis_p = None
+    if noise is not None:
+        floor = split_by_axis(noise.differences, axis, known.whitening).on_axis
+        axis_p = length_p_values(np.abs(split.on_axis), scales, np.abs(floor))
+    said = tuple(verdicts(split.on_axis, axis_p, alpha))
+    return Measures(length, length_p, split.on_axis, split.off_share, said)
+
+
+def changes(
+    followed: Followed, rows: NDArray[np.int64], alpha: float = ALPHA
+) -> tuple[Change, ...]:
+    """Some transitions as records.
+
+    Args:
+        followed: whose they are.
+        rows: (m,) which.
+        alpha: as in `measure`.
+    """
+    visits, columns = followed.visits, followed.of_transitions.iloc[rows]
+    found = measure(visits.deltas[rows], visits.delta_scale[rows], followed.known, alpha)
+    before = scans_of(followed.obs, visits, visits.earlier[rows])
+    after = scans_of(followed.obs, visits, visits.later[rows])
+    cells = {name: [plain(v) for v in columns[name].tolist()] for name in _TOLD}
+    return tuple(
+        Change(
+            patient_id=cells["patient_id"][i],
+            from_day=cells["day"][i],
+            to_day=cells["later_day"][i],
+            delta_day=cells["delta_day"][i],
+            from_scans=before[i],
+            to_scans=after[i],
+            views=cells["view"][i] or "",
+            length=float(found.length[i]),
+            length_p=_at(found.length_p, i),
+            on_axis=_at(found.on_axis, i),
+            off_share=_at(found.off_share, i),
+            verdict=found.verdict[i],
+            health_score=cells["health_score"][i],
+            later_health_score=cells["later_health_score"][i],
+            delta_score=cells["delta_score"][i],
+            treatment=cells["treatment"][i],
+        )
+        for i in range(len(rows))
+    )
+
+
+def noise_figures(known: ChangeReference) -> dict[str, Any] | None:
+    """What the noise floor rests on, JSON-ready; None without repeats."""
+    if known.noise is None:
+        return None
+    return {
+        "n_repeats": len(known.noise.owners),
+        "n_patients": known.noise.n_patients,
+        "is_independent": known.noise.is_independent,
+    }
+
+
+def axis_figures(known: ChangeReference) -> dict[str, Any] | None:
+    """The severity axis without its arrays, JSON-ready; None where there is none."""
+    if known.axis is None:
+        return None
+    arrays = ("direction", "draws", "pattern")
+    names = [name for name in known.axis.__dataclass_fields__ if name not in arrays]
+    return {
+        **{name: plain(getattr(known.axis, name)) for name in names},
+        "n_draws": len(known.axis.draws),
+        "unit": "SD of a repeat scan" if known.is_noise_whitened else "SD of visits",
+    }
+
+
+def noise_notes(known: ChangeReference) -> tuple[str, ...]:
+    """What a reader should know of the noise floor and the axis."""
+    notes = list(known.notes)
+    if known.noise is None:
+        notes.append("no noise floor: no visit has two scans of one view, so no p-value is given")
+    elif not known.noise.is_independent:
+        notes.append(
+            "the noise floor is a lower bound: its repeats are of one session, none is marked "
+            "`rescan`"
+        )
+    return tuple(notes)
+
+
+def axis_noise(axis: SeverityAxis | None, known: ChangeReference) -> float | None:
+    """Standard deviation of one scan's position when it is repeated; None without repeats."""
+    if axis is None or known.noise is None:
+        return None
+    floor = split_by_axis(known.noise.differences, axis, known.whitening).on_axis
+    return float(np.sqrt(np.mean(floor**2) / 2))
+
+
+_TOLD = (
+    "patient_id",
+    "day",
+    "later_day",
+    "delta_day",
+    "view",
+    "health_score",
+    "later_health_score",
+    "delta_score",
+    "treatment",
+)
+
+
+def _at(values: Floats | None, i: int) -> float | None:
+    """One of the values, None where there are none."""
+    return None if values is None else float(values[i])

@@ -1,0 +1,222 @@
+"""Who changed like this patient, from the same state, and how sure that is."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_index.analysis.chance import common_direction_test
+from learner_index.analysis.noise import benjamini_hochberg, cosine_p_values
+from learner_index.config import ProgressionOptions
+from learner_index.data.progression import (
+    Change,
+    Outcome,
+    ProgressionHit,
+    Progressions,
+    Support,
+)
+from learner_index.errors import QueryError
+from learner_index.pipeline.progression.columns import OWN
+from learner_index.pipeline.progression.measure import (
+    axis_figures,
+    changes,
+    noise_figures,
+    noise_notes,
+)
+from learner_index.pipeline.progression.question import Ask, Asked, asked
+from learner_index.pipeline.progression.source import ChangeSource, Followed
+from learner_index.pipeline.roles import SEEN, seen_note
+from learner_index.search.hits import plain
+from learner_index.search.progression import FoundChanges, all_parts, find_changes
+
+_LEAST_SCORED = 3  # hits with a known score change below which no median is given
+
+
+def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> Progressions:
+    """The patients who changed most like the one asked about.
+
+    Args:
+        source: the store.
+        ask: whose change, or which direction.
+        options: how.
+
+    Raises:
+        QueryError: the question or an option does not fit the store.
+    """
+    started = time.perf_counter()
+    followed = source.followed(options.transitions, options.modality, options.as_of)
+    if not len(followed.visits.earlier):
+        raise QueryError(
+            "no patient has two visits on different days that show the same view: there is no "
+            "change to compare; `similar` finds who looks alike"
+        )
+    meant = asked(followed, ask, options)
+    found = find_changes(followed.table, meant.question, _fitting(options, meant))
+    support, test = _how_sure(followed, meant, found, options)
+    is_told = support.is_supported and len(found.rows) > 0
+    hits = _hits(followed, meant, found, options)
+    known = followed.known
+    notes = found.notes + followed.notes + meant.notes + noise_notes(known)
+    if not support.is_supported:
+        notes = (_unsupported(support), *notes)
+    return Progressions(
+        query=_described(meant, options),
+        change=meant.change,
+        hits=hits,
+        exact=True,
+        backend=found.backend,
+        reference=followed.fingerprint,
+        weights=found.weights,
+        bandwidths=(known.start_bandwidth, known.day_bandwidth),
+        n_eligible=found.n_eligible,
+        n_eligible_patients=found.n_eligible_patients,
+        n_scanned=found.n_eligible,
+        support=support,
+        chance=test if is_told else None,
+        outcome=_outcome([hit.change for hit in hits]) if is_told else None,
+        effective_rank=known.effective_rank,
+        noise=noise_figures(known),
+        axis=axis_figures(known),
+        elapsed_ms=(time.perf_counter() - started) * 1000,
+        search_ms=found.elapsed_ms,
+        notes=_seen(followed, meant, hits) + notes,
+    )
+
+
+def _fitting(options: ProgressionOptions, meant: Asked) -> ProgressionOptions:
+    """The options; a direction that is nobody's has no start, no days and no patient to leave out.
+
+    A vector may be a patient's, and the search then says that it does not know whose.
+    """
+    if meant.question.patient_ids or meant.description["kind"] == "vector":
+        return options
+    return replace(options, direction_only=True, include_self=True)
+
+
+def _unsupported(support: Support) -> str:
+    """Why nothing general is said."""
+    return (
+        f"UNSUPPORTED: {support.n_similar:.1f} patients started from a similar state, and fewer "
+        f"than {support.minimum:g} say nothing in general; each hit stands for itself "
+        "(--min-support)"
+    )
+
+
+def _how_sure(
+    followed: Followed, meant: Asked, found: FoundChanges, options: ProgressionOptions
+) -> tuple[Support, dict[str, Any] | None]:
+    """How many started alike, and whether the hits have more in common than chance."""
+    looked_for = meant.question.opposite if options.negate else meant.question
+    rows = np.flatnonzero(found.eligible)
+    table = followed.table
+    patients = table.groups("patient")[0][rows]
+    is_tested = options.n_draws > 0 and len(rows) > 0 and found.weights[0] > 0
+    direction, start, days = np.zeros((3, len(rows)))
+    if is_tested or found.weights[1] > 0:
+        some = None if len(rows) == len(table) else rows
+        direction, start, days = all_parts(table, looked_for, found.weights, some)
+    n_similar = float(found.n_eligible_patients)
+    if found.weights[1] > 0:
+        n_similar = _similar_patients(start / found.weights[1], patients)
+    support = Support(n_similar, options.min_support)
+    if not is_tested or not support.is_supported:
+        return support, None
+    test = common_direction_test(
+        direction,
+        patients,
+        options.k,
+        group=table.groups(options.level)[0][rows],
+        rest=start + days,
+        delta_day=table.columns.numbers("delta_day")[rows],
+        n_draws=options.n_draws,
+        seed=options.seed,
+    )
+    return support, asdict(test)
+
+
+def _similar_patients(start: NDArray[np.float64], patients: NDArray[np.int64]) -> float:
+    """Patients counted by how near their nearest start is: exp of half the start part."""
+    if not len(start):
+        return 0.0
+    best = np.full(int(patients.max()) + 1, -np.inf)
+    np.maximum.at(best, patients, start)
+    return float(np.sum(np.exp(0.5 * best)))
+
+
+def _hits(
+    followed: Followed, meant: Asked, found: FoundChanges, options: ProgressionOptions
+) -> tuple[ProgressionHit, ...]:
+    """The rows found, with their parts, changes and p-values."""
+    rows, known = found.rows, followed.known
+    told = changes(followed, rows)
+    looked_for = meant.question.opposite if options.negate else meant.question
+    cosine_p: Sequence[float | None] = [None] * len(rows)
+    if known.noise is not None and len(rows) and followed.table.unit(looked_for.delta).any():
+        given = cosine_p_values(found.cosine, looked_for.delta, known.noise.differences)
+        cosine_p = [float(p) for p in given]
+    columns = followed.of_transitions.iloc[rows]
+    kept = [name for name in columns.columns if name not in OWN]
+    cells = {name: [plain(v) for v in columns[name].tolist()] for name in kept}
+    length_q = _adjusted([change.length_p for change in told])
+    cosine_q = _adjusted(cosine_p)
+    return tuple(
+        ProgressionHit(
+            rank=i + 1,
+            similarity=float(found.similarity[i]),
+            direction=float(found.direction[i]),
+            start=float(found.start[i]),
+            days=float(found.days[i]),
+            cosine=float(found.cosine[i]),
+            change=told[i],
+            cosine_p=cosine_p[i],
+            length_q=length_q[i],
+            cosine_q=cosine_q[i],
+            columns={name: values[i] for name, values in cells.items()},
+        )
+        for i in range(len(rows))
+    )
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """p-values adjusted for how many hits there are; None where there is none."""
+    given = np.array([np.nan if p is None else p for p in p_values], np.float64)
+    return [None if np.isnan(q) else float(q) for q in benjamini_hochberg(given)]
+
+
+def _outcome(told: Sequence[Change]) -> Outcome:
+    """What became of the hits."""
+    scored = [change.delta_score for change in told if change.delta_score is not None]
+    low = middle = high = None
+    if len(scored) >= _LEAST_SCORED:
+        low, middle, high = (float(q) for q in np.quantile(scored, [0.25, 0.5, 0.75]))
+    said = [change.verdict for change in told]
+    return Outcome(
+        n_hits=len(told),
+        n_scored=len(scored),
+        median_delta_score=middle,
+        low_delta_score=low,
+        high_delta_score=high,
+        n_improving=said.count("improving"),
+        n_steady=said.count("steady"),
+        n_worsening=said.count("worsening"),
+    )
+
+
+def _described(meant: Asked, options: ProgressionOptions) -> dict[str, Any]:
+    """What was asked, JSON-ready; the backend is no part of the question."""
+    settings = {name: value for name, value in asdict(options).items() if name != "backend"}
+    for name in ("where", "match", "weights"):
+        settings[name] = list(settings[name])
+    return {**meant.description, **settings}
+
+
+def _seen(followed: Followed, meant: Asked, hits: Sequence[ProgressionHit]) -> tuple[str, ...]:
+    """A first note, if the encoder has seen the query's patient or the hits'."""
+    known = meant.question.known
+    is_query = known is not None and "encoder_role" in known
+    role = plain(known["encoder_role"].iloc[0]) if known is not None and is_query else None
+    n_hits = sum(hit.columns.get("encoder_role") in SEEN for hit in hits)
+    return seen_note(role in SEEN, n_hits, len(hits))

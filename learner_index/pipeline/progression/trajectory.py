@@ -1,0 +1,183 @@
+"""One patient's path: where they stood at each visit, what changed, and who took the same path."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner_index.analysis.alignment import nearest_paths
+from learner_index.analysis.severity import position_intervals, positions
+from learner_index.config import TrajectoryOptions
+from learner_index.data.progression import Likeness, Stop, Trajectory
+from learner_index.pipeline.progression.columns import OWN, scans_of
+from learner_index.pipeline.progression.measure import (
+    axis_figures,
+    axis_noise,
+    changes,
+    noise_figures,
+    noise_notes,
+)
+from learner_index.pipeline.progression.source import ChangeSource, Followed
+from learner_index.pipeline.roles import SEEN, seen_note
+from learner_index.search.eligible import refuse_outcomes
+from learner_index.search.filters import column_kinds, fulfils, parse_where
+from learner_index.search.hits import plain
+from learner_index.search.matching import parse_match, relate_to
+from learner_index.search.query import finite
+from learner_index.search.table import SearchTable
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+def trajectory(source: ChangeSource, patient: str, options: TrajectoryOptions) -> Trajectory:
+    """A patient's path, and the patients whose paths are most like it.
+
+    Args:
+        source: the store.
+        patient: whose path.
+        options: how.
+
+    Raises:
+        QueryError: no such patient, or an option that does not fit.
+        SettingsError: alpha is no share.
+    """
+    started = time.perf_counter()
+    followed = source.followed("consecutive", options.modality, options.as_of)
+    own = followed.of_patient(patient, "consecutive", finite("--until-day", options.until_day))
+    visits, known = own.visits, own.known
+    dated = np.flatnonzero(np.isfinite(visits.day))
+    steps = changes(own, np.arange(len(visits.earlier)), options.alpha)
+    likes, n_eligible, n_single, notes = _likes(followed, own, dated, patient, options)
+    seen = _seen(own, followed, likes)
+    return Trajectory(
+        query={"patient_id": patient, **_settings(options)},
+        patient_id=patient,
+        stops=_stops(own),
+        steps=steps,
+        likes=likes,
+        path=visits.embeddings.astype(np.float64),
+        alpha=options.alpha,
+        reference=followed.fingerprint,
+        n_eligible_patients=n_eligible,
+        n_single=n_single,
+        noise=noise_figures(known),
+        axis=axis_figures(known),
+        elapsed_ms=(time.perf_counter() - started) * 1000,
+        notes=seen + followed.notes + notes + noise_notes(known),
+    )
+
+
+def _stops(own: Followed) -> tuple[Stop, ...]:
+    """The visits, with their places on the severity axis."""
+    visits, known = own.visits, own.known
+    n = len(visits.patient)
+    places: Sequence[float | None] = [None] * n
+    low: Sequence[float | None] = [None] * n
+    high: Sequence[float | None] = [None] * n
+    if known.axis is not None:
+        places = positions(known.axis, visits.embeddings, known.whitening).tolist()
+        ends = position_intervals(known.axis, visits.embeddings, known.whitening)
+        low, high = (end.tolist() for end in ends)
+    noise = axis_noise(known.axis, known)
+    scans = scans_of(own.obs, visits, np.arange(n))
+    return tuple(
+        Stop(
+            day=plain(float(visits.day[i])),
+            scan_ids=scans[i],
+            health_score=plain(float(visits.score[i])),
+            position=places[i],
+            low=low[i],
+            high=high[i],
+            noise=None if noise is None else noise * float(visits.scale[i]),
+        )
+        for i in range(n)
+    )
+
+
+def _likes(
+    followed: Followed, own: Followed, dated: Codes, patient: str, options: TrajectoryOptions
+) -> tuple[tuple[Likeness, ...], int, int, tuple[str, ...]]:
+    """The nearest paths, patients compared, patients of one visit left out, and notes."""
+    if options.k == 0:
+        return (), 0, 0, ()
+    visits = followed.visits
+    is_dated = np.isfinite(visits.day)
+    counts = np.bincount(visits.patient[is_dated], minlength=len(followed.patients))
+    eligible = _eligible(followed, own, options)
+    eligible[[i for i, name in enumerate(followed.patients) if name == patient]] = False
+    n_single = int(np.count_nonzero(eligible & (counts == 1)))
+    others = np.flatnonzero(eligible & (counts >= 2))
+    if len(dated) < 2:
+        return (), len(others), n_single, (f"{len(dated)} visit with a day is no path",)
+    if followed.known.start_bandwidth == 0 or not len(others):
+        return (), len(others), n_single, ("no other patient has two visits with a day",)
+    rows = np.split(np.flatnonzero(is_dated), np.cumsum(np.bincount(visits.patient[is_dated]))[:-1])
+    places = [rows[i] for i in others]
+    found = nearest_paths(
+        own.visits.embeddings[dated],
+        own.visits.day[dated],
+        [(visits.embeddings[at], visits.day[at]) for at in places],
+        scale=followed.known.start_bandwidth,
+        softness=options.softness,
+        k=options.k,
+    )
+    firsts = followed.of_visits.iloc[[places[i][0] for i, _ in found]]
+    kept = [name for name in firsts.columns if name not in OWN]
+    cells = {name: [plain(value) for value in firsts[name].tolist()] for name in kept}
+    likes = []
+    for rank, (i, alignment) in enumerate(found):
+        score = visits.score[places[i]]
+        score = score[np.isfinite(score)]
+        likes.append(
+            Likeness(
+                rank=rank + 1,
+                patient_id=followed.patients[others[i]],
+                distance=alignment.distance,
+                day_shift=alignment.day_shift,
+                shift_spread=alignment.shift_spread,
+                n_visits=len(places[i]),
+                from_day=float(visits.day[places[i][0]]),
+                to_day=float(visits.day[places[i][-1]]),
+                delta_score=float(score[-1] - score[0]) if len(score) > 1 else None,
+                columns={name: values[rank] for name, values in cells.items()},
+            )
+        )
+    return tuple(likes), len(others), n_single, ()
+
+
+def _eligible(followed: Followed, own: Followed, options: TrajectoryOptions) -> NDArray[np.bool_]:
+    """(p,) patients whose first visit fulfils every condition."""
+    visits = followed.visits
+    first = np.unique(visits.patient, return_index=True)[1]
+    columns = followed.of_visits.iloc[first].reset_index(drop=True)
+    table = SearchTable(visits.embeddings[first], columns, clock=followed.clock)
+    kinds = column_kinds(columns)
+    conditions = [parse_where(text, kinds) for text in options.where]
+    matches = [parse_match(text, kinds) for text in options.match]
+    if options.as_of is not None:
+        refuse_outcomes([*conditions, *matches])
+    mine = own.of_visits.iloc[:1]
+    conditions += [relate_to(match, mine[match.column]) for match in matches]
+    found = np.ones(len(first), bool)
+    for condition in conditions:
+        found &= fulfils(table, condition)
+    return found
+
+
+def _seen(own: Followed, followed: Followed, likes: Sequence[Likeness]) -> tuple[str, ...]:
+    """A first note, if the encoder has seen the patient or those found."""
+    if "encoder_role" not in own.obs:
+        return ()
+    is_query = bool(own.obs["encoder_role"].isin(SEEN).any())
+    n_likes = sum(like.columns.get("encoder_role") in SEEN for like in likes)
+    return seen_note(is_query, n_likes, len(likes))
+
+
+def _settings(options: TrajectoryOptions) -> Mapping[str, Any]:
+    """The options, JSON-ready."""
+    found = asdict(options)
+    return {**found, "where": list(options.where), "match": list(options.match)}
