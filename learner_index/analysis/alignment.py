@@ -12,6 +12,7 @@ import numpy as np
 from learner_index.analysis.distance import Floats, Integers, Reals
 from learner_index.errors import QueryError, SettingsError
 
+SOFTNESS = 0.1  # γ by default, in squares of the scale
 _CELLS = 1 << 17  # numbers of embeddings subtracted at a time
 _FAR = 1e140  # squares of what is larger, or sums of them, may overflow
 
@@ -44,7 +45,13 @@ class Alignment:
 
 
 def align(
-    path: Reals, days: Days, other: Reals, other_days: Days, *, scale: float, softness: float = 0.1
+    path: Reals,
+    days: Days,
+    other: Reals,
+    other_days: Days,
+    *,
+    scale: float,
+    softness: float = SOFTNESS,
 ) -> Alignment:
     """How alike two trajectories are, whatever their pace, and how many days apart.
 
@@ -71,8 +78,8 @@ def align(
 
     Source:
         Cuturi & Blondel 2017, ICML: soft-DTW, its recursion and its gradient. Blondel, Mensch &
-        Vert 2021, AISTATS: the divergence. That it is never below 0 is proven there for a cost
-        much like this one; for this one no exception is known, and rounding is cut off.
+        Vert 2021, AISTATS: the divergence. It is proven there to be never below 0 under conditions
+        on the cost. For this cost no exception was found; rounding below 0 is cut off.
     """
     _require_positive(scale, softness)
     unit = (scale, np.sqrt(softness))
@@ -103,7 +110,7 @@ def nearest_paths(
     others: Sequence[Path],
     *,
     scale: float,
-    softness: float = 0.1,
+    softness: float = SOFTNESS,
     k: int,
 ) -> list[tuple[int, Alignment]]:
     """The trajectories most like this one, nearest first, each with its alignment.

@@ -1,9 +1,9 @@
 """Is it more than chance that the best hits of a progression query changed alike?
 
-The answer is for the set of hits, whose selection is part of what chance redoes. What noise does
-to one transition is left to `noise`.
+The best of many transitions are alike by choice, so that chance must redo the choice: shuffling
+among the hits would change nothing. What noise does to one transition is left to `noise`.
 
-Dealing deltas out to other start states takes all transitions for exchangeable. Several of one
+Turning patients around takes their changes for symmetric, not transitions for independent. Dealing deltas out to other start states takes all transitions for exchangeable. Several of one
 patient that are alike make p too small where they may all be hits, and too large where they may
 not. And noise in a start embedding turns its delta back towards the mean, alike in all who start
 alike: to this test that is no chance, so that with noisy visits p is too small.
@@ -107,13 +107,10 @@ def common_direction_test(
 ) -> SetTest:
     """Do the k best hits change alike by more than choosing the best of many brings about?
 
-    The best of many transitions are alike by choice. So each draw undoes what patients have in
-    common and then chooses anew; shuffling among the hits alone would change nothing. Without
-    `rest`, a draw turns all deltas of a patient around, or none: exact where a patient is as
-    likely to change one way as the opposite way, however many transitions it has.
-
-    With `rest`, a draw deals all direction parts out again, within strata of days between visits;
-    the module says what this takes for granted.
+    Each draw undoes what patients have in common, then chooses anew. Without `rest` it turns all
+    deltas of a patient around, or none: exact where patients are as likely to change one way as
+    the opposite way. With `rest` it deals direction parts out again, within strata of days; the
+    module says what either test takes for granted.
 
     Args:
         direction: (t,) part w_d·cos of every eligible transition, not of the hits alone.
@@ -131,9 +128,8 @@ def common_direction_test(
         QueryError: a part is NaN or infinite, or the lengths differ.
 
     Source:
-        Winkler et al. 2014, NeuroImage 92, 381-397: sign flips and permutations, of whole blocks
-        of what is dependent. Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9(1), 39:
-        p = (b + 1) / (m + 1).
+        Winkler et al. 2014, NeuroImage 92, 381-397: sign flips and permutations. Phipson & Smyth
+        2010, Stat. Appl. Genet. Mol. Biol. 9(1), 39: p = (b + 1) / (m + 1).
     """
     if k < 1 or n_draws < 1:
         raise SettingsError(f"k {k} and n_draws {n_draws}: ask for 1 or more of each")
@@ -150,10 +146,10 @@ def common_direction_test(
         owners = np.unique(patient, return_inverse=True)[1]
         drawn = flip_means(values, owners, chosen, flip_blocks(owners.max() + 1, n_draws, rng))
     observed = chosen.mean(values[chosen.order], others[chosen.order])
-    least = observed - _ROUNDING * float(np.abs(values).max())
+    is_extreme = drawn >= observed - _ROUNDING * float(np.abs(values).max())
     return SetTest(
         statistic=observed,
-        p_value=(1 + int(np.count_nonzero(drawn >= least))) / (n_draws + 1),
+        p_value=(1 + int(np.count_nonzero(is_extreme))) / (n_draws + 1),
         n_draws=n_draws,
         seed=seed,
         null_mean=float(drawn.mean()),

@@ -54,6 +54,8 @@ def _content(found: "StoreInfo") -> str:
 
 def _print(found: "StoreInfo") -> None:
     """The store as a person reads it."""
+    from learner_index.pipeline.progression.drift import changes_in_words
+
     views = ", ".join(f"{name} {n:,}" for name, n in found.views.items()) or "none"
     lines = [
         ("store", found.path),
@@ -64,6 +66,7 @@ def _print(found: "StoreInfo") -> None:
         ("space", found.space),
         ("SEEN BY ENCODER" if found.is_seen else "seen by encoder", found.roles),
         ("reference", found.reference),
+        *changes_in_words(found.changes),
         (
             "disk",
             f"{found.n_bytes / 1e6:.1f} MB, generation {found.generation}, layout {found.layout}",

@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from learner_index.data.reference import Reference
 from learner_index.data.visits import visit_codes
+from learner_index.pipeline.progression.drift import change_figures
 from learner_index.pipeline.roles import MARK, SEEN, TRAINED_OR_TUNED, count_roles
 from learner_index.search.reference import drift
 from learner_index.store.paths import check_store_path
@@ -29,6 +32,8 @@ class StoreInfo:
         roles: how many scans come from patients the encoder was trained on, in words.
         encoder_roles: scans and patients by role: train, val and unseen.
         reference: what searches rest on, and how far the cohort has drifted from it.
+        changes: per modality what the reference knows of changes: noise floor, severity axis,
+            bandwidths, and how far they have drifted.
         n_bytes: size on disk.
         notes: what a person should know.
     """
@@ -46,6 +51,7 @@ class StoreInfo:
     roles: str
     encoder_roles: Mapping[str, Mapping[str, int]]
     reference: str
+    changes: Mapping[str, Mapping[str, Any]]
     generation: int
     layout: int
     n_bytes: int
@@ -72,7 +78,7 @@ def store_info(path: Path) -> StoreInfo:
     """
     reader = StoreReader(check_store_path(path))
     obs, settings, reference = reader.obs(), reader.settings(), reader.reference()
-    card = settings["encoder"]
+    card, embeddings = settings["encoder"], reader.embeddings()
     visits = visit_codes(obs)
     known, roles = visits >= 0, count_roles(obs)
     owners = obs["patient_id"].to_numpy(dtype=object)[known]
@@ -90,7 +96,8 @@ def store_info(path: Path) -> StoreInfo:
         space=str(card["space"]),
         roles=_roles(roles),
         encoder_roles=roles,
-        reference=_reference(reference, reader, obs),
+        reference=_reference(reference, embeddings, obs),
+        changes=change_figures(reference, embeddings, obs) if reference and len(obs) else {},
         generation=reader.generation,
         layout=reader.layout,
         n_bytes=store_size(path),
@@ -139,16 +146,18 @@ def _seen(roles: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
     return (note,) if n_seen else ()
 
 
-def _reference(reference: Reference | None, reader: StoreReader, obs: pd.DataFrame) -> str:
+def _reference(
+    reference: Reference | None, embeddings: NDArray[np.float32], obs: pd.DataFrame
+) -> str:
     """The reference and its drift in words."""
     if reference is None:
         return "none yet"
     words = (
         f"{reference.fingerprint}: {reference.n_scans} scans of {len(reference.patients)} patients"
     )
-    if not reader.n_rows:
+    if not len(obs):
         return words
-    found = drift(reference, reader.embeddings(), obs["patient_id"])
+    found = drift(reference, embeddings, obs["patient_id"])
     return f"{words}; drift {found.shift:.2f} of the spread, {found.n_new_patients} new patients"
 
 
