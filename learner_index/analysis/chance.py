@@ -3,10 +3,11 @@
 The best of many transitions are alike by choice, so that chance must redo the choice: shuffling
 among the hits would change nothing. What noise does to one transition is left to `noise`.
 
-Turning patients around takes their changes for symmetric, not transitions for independent. Dealing deltas out to other start states takes all transitions for exchangeable. Several of one
-patient that are alike make p too small where they may all be hits, and too large where they may
-not. And noise in a start embedding turns its delta back towards the mean, alike in all who start
-alike: to this test that is no chance, so that with noisy visits p is too small.
+Turning patients around takes their changes for symmetric, not transitions for independent. Dealing
+deltas out to other start states takes all transitions for exchangeable: several of one patient
+that are alike make p too small where they may all be hits, and too large where they may not. And
+noise in a start embedding turns its delta back towards the mean, alike in all who start alike: to
+this test that is no chance, so that with noisy visits p is too small.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -108,9 +109,8 @@ def common_direction_test(
     """Do the k best hits change alike by more than choosing the best of many brings about?
 
     Each draw undoes what patients have in common, then chooses anew. Without `rest` it turns all
-    deltas of a patient around, or none: exact where patients are as likely to change one way as
-    the opposite way. With `rest` it deals direction parts out again, within strata of days; the
-    module says what either test takes for granted.
+    deltas of a patient around, or none. With `rest` it deals direction parts out again, within
+    strata of days. The module says what either takes for granted.
 
     Args:
         direction: (t,) part w_d·cos of every eligible transition, not of the hits alone.
@@ -128,8 +128,7 @@ def common_direction_test(
         QueryError: a part is NaN or infinite, or the lengths differ.
 
     Source:
-        Winkler et al. 2014, NeuroImage 92, 381-397: sign flips and permutations. Phipson & Smyth
-        2010, Stat. Appl. Genet. Mol. Biol. 9(1), 39: p = (b + 1) / (m + 1).
+        Winkler et al. 2014, NeuroImage 92, 381-397; p by Phipson & Smyth 2010, as in `swap_test`.
     """
     if k < 1 or n_draws < 1:
         raise SettingsError(f"k {k} and n_draws {n_draws}: ask for 1 or more of each")

@@ -29,7 +29,8 @@ class SeverityAxis:
         slope_between: score units per unit of position, over patients' means; below 0 is right.
         slope_within: the same within patients, over visits less their patient's means.
         slope_within_low, slope_within_high: 95 % patient-bootstrap interval of the latter.
-        penalty: strength of the ridge, chosen by cross-validation over patients.
+        penalty: strength of the ridge beside the mean eigenvalue, chosen by cross-validation over
+            patients.
         n_visits, n_patients: with a health score.
         n_followed: patients with two scored visits or more, on whom `slope_within` rests.
     """
@@ -49,6 +50,11 @@ class SeverityAxis:
     n_visits: int
     n_patients: int
     n_followed: int
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether it tells more of patients left out than their mean score: r2 above 0."""
+        return self.r2 > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -539,6 +539,16 @@ def test_no_slope_where_positions_do_not_vary():
     assert np.isfinite([level.within, level.within_low, level.within_high]).all()
 
 
+def test_draws_whose_positions_do_not_vary_are_left_out():
+    """One of three followed patients moves: draws without that one are no slope of 0."""
+    position = np.array([1.0, 1, 2, 2, 3, 5])
+    score = np.array([4.0, 5, 6, 7, 9, 3])
+
+    found = fit_slopes(position, score, np.repeat(np.arange(3), 2))
+
+    np.testing.assert_allclose([found.within, found.within_low, found.within_high], -3)
+
+
 # Positions and changes
 
 

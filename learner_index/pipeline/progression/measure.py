@@ -56,15 +56,15 @@ def measure(
     if noise is not None:
         repeats = np.asarray(noise.differences, np.float64)
         length_p = length_p_values(length, scales, np.linalg.norm(repeats, axis=1))
+    untold: tuple[Verdict, ...] = tuple("no severity axis" for _ in length)
     if axis is None:
-        untold: list[Verdict] = ["no severity axis" for _ in length]
-        return Measures(length, length_p, None, None, tuple(untold))
+        return Measures(length, length_p, None, None, untold)
     split = split_by_axis(deltas, axis, known.whitening)
     axis_p = None
     if noise is not None:
         floor = split_by_axis(noise.differences, axis, known.whitening).on_axis
         axis_p = length_p_values(np.abs(split.on_axis), scales, np.abs(floor))
-    said = tuple(verdicts(split.on_axis, axis_p, alpha))
+    said = tuple(verdicts(split.on_axis, axis_p, alpha)) if axis.is_informative else untold
     return Measures(length, length_p, split.on_axis, split.off_share, said)
 
 
@@ -133,6 +133,11 @@ def axis_figures(known: ChangeReference) -> dict[str, Any] | None:
 def noise_notes(known: ChangeReference) -> tuple[str, ...]:
     """What a reader should know of the noise floor and the axis."""
     notes = list(known.notes)
+    if known.axis is not None and not known.axis.is_informative:
+        notes.append(
+            f"the severity axis tells nothing of patients left out (R² {known.axis.r2:.2f}): "
+            "places on it mean nothing, and no change is called improving or worsening"
+        )
     if known.noise is None:
         notes.append("no noise floor: no visit has two scans of one view, so no p-value is given")
     elif not known.noise.is_independent:

@@ -153,6 +153,11 @@ def _along_axis(followed: Followed, direction: str) -> Asked:
     if axis is None:
         why = "; ".join(followed.known.notes) or "it was not fitted"
         raise QueryError(f"no severity axis to go along: {why}")
+    if not axis.is_informative:
+        raise QueryError(
+            f"the severity axis tells nothing of patients left out (R² {axis.r2:.2f}), so no "
+            "direction is known: name a patient, or two groups with --from-where and --to-where"
+        )
     sign = 1.0 if direction == "worsening" else -1.0
     said = {"kind": "direction", "direction": direction, "r2": axis.r2}
     return Asked(Question(delta=sign * axis.pattern), None, said)
