@@ -33,7 +33,9 @@ class SetTest:
     """Whether the k best hits changed alike by more than chance.
 
     Attributes:
-        statistic: mean direction part of the k best hits; larger is more alike.
+        statistic: mean similarity S of the k best hits; larger is more alike. Where start states
+            count it holds their part too: a common direction is then one that shows in patients
+            who start alike, which the direction part alone would hide behind the choice.
         p_value: share of draws that are as large, the observed one among them; at least
             1 / (n_draws + 1).
         n_draws: random draws, besides the observed one.
@@ -77,22 +79,11 @@ class Selection:
         order = np.argsort(codes, kind="stable")
         return cls(order, codes[order], np.cumsum(counts) - counts, min(k, len(counts)))
 
-    def mean(self, direction: Floats, rest: Floats) -> float:
-        """Mean direction part of the hits.
-
-        Args:
-            direction: (t,) in the order of `order`.
-            rest: (t,) likewise; hits are the best by the sum of both, the earliest of equals.
-        """
-        total = direction + rest
-        best = np.maximum.reduceat(total, self.starts)  # (g,)
-        cut = len(best) - self.k
-        hits = np.flatnonzero(total >= np.partition(best, cut)[cut])
-        hits = hits[total[hits] == best[self.group[hits]]]
-        hits = hits[np.diff(self.group[hits], prepend=-1) != 0]
-        if len(hits) > self.k:  # groups as good as the last hit
-            hits = hits[np.lexsort((self.order[hits], -total[hits]))[: self.k]]
-        return float(direction[hits].mean())
+    def mean(self, similarity: Floats) -> float:
+        """Mean similarity of the hits; (t,) similarity of each transition, in order of `order`."""
+        best = np.maximum.reduceat(similarity, self.starts)  # (g,)
+        best.partition(len(best) - self.k)
+        return float(best[len(best) - self.k :].mean())
 
 
 def common_direction_test(
@@ -144,7 +135,7 @@ def common_direction_test(
     else:
         owners = np.unique(patient, return_inverse=True)[1]
         drawn = flip_means(values, owners, chosen, flip_blocks(owners.max() + 1, n_draws, rng))
-    observed = chosen.mean(values[chosen.order], others[chosen.order])
+    observed = chosen.mean((values + others)[chosen.order])
     is_extreme = drawn >= observed - _ROUNDING * float(np.abs(values).max())
     return SetTest(
         statistic=observed,
@@ -196,7 +187,7 @@ def flip_means(
     chosen: Selection,
     blocks: Iterable[NDArray[np.bool_]],
 ) -> Floats:
-    """Mean direction part of the hits of each draw that turns some patients' deltas around.
+    """Mean similarity of the hits of each draw that turns some patients' deltas around.
 
     Of what one group has of one patient, only the largest part can be the best, or the smallest
     when turned around.
@@ -242,7 +233,7 @@ def permutations(
 def permuted_means(
     direction: Floats, rest: Floats, chosen: Selection, orders: Iterable[NDArray[np.int64]]
 ) -> Floats:
-    """Mean direction part of the hits of each draw that deals direction parts out again.
+    """Mean similarity of the hits of each draw that deals direction parts out again.
 
     Args:
         direction: (t,).
@@ -254,7 +245,7 @@ def permuted_means(
         (n_draws,).
     """
     others = rest[chosen.order]
-    return np.array([chosen.mean(direction[order[chosen.order]], others) for order in orders])
+    return np.array([chosen.mean(direction[order[chosen.order]] + others) for order in orders])
 
 
 def _check(parts: Mapping[str, Floats], names: Mapping[str, Integers]) -> None:

@@ -262,13 +262,18 @@ class Transitions:
 
 
 def _views(view: Names | None, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """(n,) number of each scan's view, and the views' names."""
-    if view is None:
+    """(n,) number of each scan's view, and the views' names in alphabetical order.
+
+    Sums over views are then in one order, whichever scans a cohort begins with: some patients'
+    visits are, to the last bit, what they are among all others.
+    """
+    if view is None or n == 0:
         return np.zeros(n, np.int64), ("",)
     codes = view_codes(view)
     first = np.unique(codes, return_index=True)[1]
-    named = np.asarray(view, dtype=object)[first]
-    return codes, tuple("" if pd.isna(name) else str(name) for name in named) or ("",)
+    named = ["" if pd.isna(name) else str(name) for name in np.asarray(view, dtype=object)[first]]
+    place = np.argsort(np.argsort(named, kind="stable"))
+    return place[codes], tuple(sorted(named))
 
 
 def _require_one_patient(

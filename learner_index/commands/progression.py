@@ -11,6 +11,10 @@ from learner_index.commands.show import chosen_columns, plural, text_table
 if TYPE_CHECKING:
     from learner_index.data.progression import Change, Progressions
 
+_NULLS = {
+    "flip": "if no direction were common",
+    "permute": "if those who start alike changed no more alike than others",
+}
 SHOWN = (
     "rank",
     "patient_id",
@@ -179,9 +183,9 @@ def _sure(found: "Progressions") -> list[str]:
         )
     if chance is not None:
         lines.append(
-            f"chance: mean direction part {chance['statistic']:.2f}, by chance "
-            f"{chance['null_mean']:.2f} (95 % below {chance['null_high']:.2f}); p = "
-            f"{chance['p_value']:.3f} ({chance['method']}, {chance['n_draws']} draws)"
+            f"chance: mean similarity of the hits {chance['statistic']:.2f}; {_NULLS[chance['method']]}"
+            f", {chance['null_mean']:.2f} (95 % below {chance['null_high']:.2f}): p = "
+            f"{chance['p_value']:.3f}, {chance['n_draws']} draws"
         )
     lines.append(
         f"support: {found.support.n_similar:.1f} patients started alike; deltas spread in "

@@ -25,6 +25,7 @@ from learner_index.pipeline.progression.measure import (
     changes,
     noise_figures,
     noise_notes,
+    noise_of_starts,
 )
 from learner_index.pipeline.progression.question import Ask, Asked, asked
 from learner_index.pipeline.progression.source import ChangeSource, Followed
@@ -32,6 +33,7 @@ from learner_index.pipeline.roles import SEEN, seen_note
 from learner_index.search.hits import plain
 from learner_index.search.progression import FoundChanges, all_parts, find_changes
 
+_NOISY = 0.3  # noise of starts, beside their spread, from which the set's p is too small
 _LEAST_SCORED = 3  # hits with a known score change below which no median is given
 
 
@@ -60,6 +62,8 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
     hits = _hits(followed, meant, found, options)
     known = followed.known
     notes = found.notes + followed.notes + meant.notes + noise_notes(known)
+    if is_told and test is not None and test["method"] == "permute":
+        notes += _shared_noise(followed)
     if not support.is_supported:
         notes = (_unsupported(support), *notes)
     return Progressions(
@@ -102,6 +106,17 @@ def _unsupported(support: Support) -> str:
         f"UNSUPPORTED: {support.n_similar:.1f} patients started from a similar state, and fewer "
         f"than {support.minimum:g} say nothing in general; each hit stands for itself "
         "(--min-support)"
+    )
+
+
+def _shared_noise(followed: Followed) -> tuple[str, ...]:
+    """A warning that noise alone makes those who start alike change alike."""
+    share = noise_of_starts(followed.known, followed.visits.scale)
+    if share is None or share < _NOISY:
+        return ()
+    return (
+        f"the noise of a visit is {share:.0%} of the spread of start states, and a start shares "
+        "it with its change: p of the set is too small; --direction-only is free of this",
     )
 
 
