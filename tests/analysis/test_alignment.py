@@ -58,17 +58,7 @@ def slow_distance(x, y, scale, softness):
     return (between - (own + theirs) / 2) / ((len(x) + len(y)) / 2)
 
 
-def slow_weights(x, y, scale, softness):
-    """Share of each pair among the pairs of a way drawn by its cost."""
-    costs = slow_costs(x, y, scale)
-    found = np.zeros((len(x), len(y)))
-    for way in slow_ways(len(x), len(y)):
-        for pair in way:
-            found[pair] += math.exp(-sum(costs[i][j] for i, j in way) / softness)
-    return found / found.sum()
-
-
-def slow_gradient(x, y, scale, softness, step=1e-6):
+def slow_gradient(x, y, scale, softness, step=1e-5):
     """Soft-DTW's gradient by the costs, by finite differences, made to sum to 1."""
     costs = np.array(slow_costs(x, y, scale))
     found = np.zeros_like(costs)
@@ -80,18 +70,11 @@ def slow_gradient(x, y, scale, softness, step=1e-6):
     return found / found.sum()
 
 
-def slow_variance(weights, day, other_day):
-    pairs = [
-        (w, t - s)
-        for row, s in zip(weights, day, strict=True)
-        for w, t in zip(row, other_day, strict=True)
-    ]
-    mean = sum(w * gap for w, gap in pairs)
-    return sum(w * (gap - mean) ** 2 for w, gap in pairs)
-
-
-def hard_dtw(costs):
-    return min(sum(costs[i][j] for i, j in way) for way in slow_ways(len(costs), len(costs[0])))
+def slow_moments(weights, day, other_day):
+    """Mean and variance of the day gaps of pairs, pair by pair."""
+    gaps = {(i, j): other_day[j] - day[i] for i, j in np.ndindex(weights.shape)}
+    mean = sum(weights[pair] * gap for pair, gap in gaps.items())
+    return mean, sum(weights[pair] * (gap - mean) ** 2 for pair, gap in gaps.items())
 
 
 @given(SEEDS)
@@ -107,70 +90,48 @@ def test_distance_is_the_divergence_over_every_way_to_pair_visits(seed):
 
 
 @given(SEEDS)
-@LAWS
-def test_weights_are_the_share_of_each_pair(seed):
-    """The weights equal how often each pair is made by ways drawn by their cost; they sum to 1."""
+@settings(max_examples=25, deadline=None)
+def test_weights_are_the_gradient_by_the_costs(seed):
+    """The weights equal finite differences of soft-DTW by the costs, and sum to 1."""
     rng = np.random.default_rng(seed)
     (x, days), (y, other_days) = walk(rng), walk(rng)
 
     found = align(x, days, y, other_days, scale=SCALE, softness=SOFTNESS)
 
-    np.testing.assert_allclose(found.weights, slow_weights(x, y, SCALE, SOFTNESS), atol=1e-9)
+    np.testing.assert_allclose(found.weights, slow_gradient(x, y, SCALE, SOFTNESS), atol=1e-6)
     assert found.weights.sum() == pytest.approx(1)
 
 
-def test_weights_are_the_gradient_by_the_costs():
-    """The weights equal finite differences of soft-DTW by the costs."""
+@pytest.mark.slow
+def test_is_what_tslearn_computes():
+    """Divergence and alignment are those of a library that many use."""
+    metrics = pytest.importorskip("tslearn.metrics")
     rng = np.random.default_rng(4)
-    (x, days), (y, other_days) = walk(rng, 4), walk(rng, 3)
+    (path, days), (other, other_days) = walk(rng, 4), walk(rng, 6)
+    x, y = path / SCALE, other / SCALE
 
-    found = align(x, days, y, other_days, scale=SCALE, softness=SOFTNESS)
+    found = align(path, days, other, other_days, scale=SCALE, softness=SOFTNESS)
 
-    np.testing.assert_allclose(found.weights, slow_gradient(x, y, SCALE, SOFTNESS), atol=1e-6)
+    weights, between = metrics.soft_dtw_alignment(x, y, gamma=SOFTNESS)
+    own, theirs = (metrics.soft_dtw(z, z, gamma=SOFTNESS) for z in (x, y))
+    assert found.distance == pytest.approx((between - (own + theirs) / 2) / 5)
+    np.testing.assert_allclose(found.weights, weights / weights.sum(), atol=1e-9)
 
 
 def test_shift_and_spread_are_moments_of_the_paired_days():
     """The shift is the weighted mean of day gaps; its variance loses half of each path's own."""
     rng = np.random.default_rng(5)
     (x, days), (y, other_days) = walk(rng, 4), walk(rng, 5)
-    between, own, theirs = (slow_weights(u, v, SCALE, 2.0) for u, v in ((x, y), (x, x), (y, y)))
+    between, own, theirs = (slow_gradient(u, v, SCALE, 2.0) for u, v in ((x, y), (x, x), (y, y)))
 
     found = align(x, days, y, other_days, scale=SCALE, softness=2.0)
 
-    mean = sum(between[i, j] * (other_days[j] - days[i]) for i, j in np.ndindex(4, 5))
-    blur = slow_variance(own, days, days) + slow_variance(theirs, other_days, other_days)
-    variance = slow_variance(between, days, other_days) - blur / 2
+    mean, variance = slow_moments(between, days, other_days)
+    variance -= slow_moments(own, days, days)[1] / 2
+    variance -= slow_moments(theirs, other_days, other_days)[1] / 2
     assert variance > 1
-    assert found.day_shift == pytest.approx(mean)
-    assert found.shift_spread == pytest.approx(math.sqrt(variance))
-
-
-def test_little_softness_is_plain_time_warping():
-    """Near softness 0 the distance is that of the one best way."""
-    rng = np.random.default_rng(6)
-    (x, days), (y, other_days) = walk(rng, 5), walk(rng, 4)
-
-    found = align(x, days, y, other_days, scale=SCALE, softness=1e-7)
-
-    assert found.distance == pytest.approx(hard_dtw(slow_costs(x, y, SCALE)) / 4.5, abs=1e-6)
-
-
-@pytest.mark.slow
-def test_agrees_with_tslearn():
-    """Soft-DTW and its alignment of tslearn lead to the same distance and weights."""
-    from tslearn.metrics import soft_dtw_alignment
-
-    rng = np.random.default_rng(7)
-    (x, days), (y, other_days) = walk(rng, 6, 8), walk(rng, 4, 8)
-
-    found = align(x, days, y, other_days, scale=2.0, softness=SOFTNESS)
-
-    (matrix, between), (_, own), (_, theirs) = (
-        soft_dtw_alignment(u / 2, v / 2, gamma=SOFTNESS, be="pytorch")  # Numba would compile 6 s
-        for u, v in ((x, y), (x, x), (y, y))
-    )
-    assert found.distance == pytest.approx(float(between - (own + theirs) / 2) / 5)
-    np.testing.assert_allclose(found.weights, np.asarray(matrix / matrix.sum()), atol=1e-9)
+    assert found.day_shift == pytest.approx(mean, rel=1e-5)
+    assert found.shift_spread == pytest.approx(math.sqrt(variance), rel=1e-4)
 
 
 @given(SEEDS, st.floats(-3, 2), st.floats(-3, 2))
@@ -211,16 +172,6 @@ def test_a_copy_is_at_distance_zero_and_shifted_by_its_days(seed, shift):
     assert found.shift_spread == pytest.approx(0, abs=1e-3)
 
 
-def test_spread_of_a_copy_is_zero_where_visits_are_hardly_told_apart():
-    """What pairing softly adds to the spread is taken off: steps of .1 scales blur the pairs."""
-    found = align(CLIMB / 10, DAYS, CLIMB / 10, DAYS + 90, scale=1)
-
-    gaps = DAYS + 90 - DAYS[:, None]
-    uncorrected = math.sqrt((found.weights * (gaps - 90) ** 2).sum())
-    assert uncorrected > 100
-    assert found.shift_spread == pytest.approx(0, abs=1e-3)
-
-
 def test_a_slower_clock_shows_as_spread():
     """A course run through at half the pace is paired visit by visit, with gaps that grow."""
     days = np.array([0.0, 10.0, 20.0, 30.0])
@@ -237,26 +188,15 @@ def test_a_slower_clock_shows_as_spread():
 def test_swapping_negates_the_shift_and_nothing_else(seed):
     """With the patients swapped the distance is the same, the shift negated, the weights turned."""
     rng = np.random.default_rng(seed)
-    one, other = walk(rng), walk(rng)
+    one, other = walk(rng, 9), walk(rng, int(rng.integers(1, 9)))
 
-    found = align(*one, *other, scale=SCALE, softness=SOFTNESS)
-    swapped = align(*other, *one, scale=SCALE, softness=SOFTNESS)
+    found = align(*one, *other, scale=SCALE, softness=2.0)
+    swapped = align(*other, *one, scale=SCALE, softness=2.0)
 
     assert swapped.distance == found.distance
     assert swapped.day_shift == pytest.approx(-found.day_shift, abs=1e-6)
     assert swapped.shift_spread == pytest.approx(found.shift_spread, abs=1e-3)
     np.testing.assert_allclose(swapped.weights, found.weights.T, atol=1e-12)
-
-
-def test_swapping_leaves_the_distance_the_same_to_the_last_digit():
-    """Longer trajectories, too, are exactly as far from one another in either order."""
-    rng = np.random.default_rng(15)
-    pairs = [(*walk(rng, 6), *walk(rng, 5)) for _ in range(200)]
-
-    found = [align(*pair, scale=3, softness=SOFTNESS).distance for pair in pairs]
-    swapped = [align(*pair[2:], *pair[:2], scale=3, softness=SOFTNESS).distance for pair in pairs]
-
-    assert swapped == found
 
 
 @given(SEEDS)
@@ -289,14 +229,10 @@ def test_visits_repeated_cost_little_and_going_back_costs_much():
 def test_long_trajectories_are_not_far_for_being_long():
     """One scale beside at every visit is distance 1, with few visits and with many."""
     aside = np.array([0.8, 0.6])  # at right angles to the course
+    long, day = np.outer(np.arange(40.0), [5.4, -7.2]), np.arange(40.0)
 
-    few, many = (
-        align(path, day, path + aside, day, scale=1)
-        for path, day in (
-            (CLIMB * 9, DAYS),
-            (np.outer(np.arange(40.0), [5.4, -7.2]), np.arange(40.0)),
-        )
-    )
+    few = align(CLIMB * 9, DAYS, CLIMB * 9 + aside, DAYS, scale=1)
+    many = align(long, day, long + aside, day, scale=1)
 
     assert few.distance == pytest.approx(1, abs=1e-6)
     assert many.distance == pytest.approx(1, abs=1e-6)
@@ -398,17 +334,6 @@ def test_later_visits_of_others_change_no_one_else():
         assert after[i].distance == before[i].distance
         assert after[i].day_shift == before[i].day_shift
     assert any(after[i].distance != before[i].distance for i in range(0, 40, 2))
-
-
-def test_softness_is_the_same_by_default():
-    """Ranking pairs visits as softly as aligning does, where nothing is said."""
-    rng = np.random.default_rng(13)
-    (x, days), (y, other_days) = walk(rng, 4), walk(rng, 4)
-
-    ((_, found),) = nearest_paths(x, days, [(y, other_days)], scale=SCALE, k=1)
-
-    assert found.distance == align(x, days, y, other_days, scale=SCALE).distance
-    assert found.distance == align(x, days, y, other_days, scale=SCALE, softness=0.1).distance
 
 
 def test_gives_fewer_where_there_are_fewer():

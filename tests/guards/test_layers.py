@@ -34,7 +34,6 @@ OWNERS = {
     "sklearn": "analysis",
     "scipy": "analysis",
     "statsmodels": "analysis",
-    "tslearn": "analysis",
     "pydantic": "pipeline",
     "typer": "commands",
     "rich": "commands",
