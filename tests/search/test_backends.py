@@ -1,7 +1,9 @@
 """Backends: the contenders they find, their limits, and which one is chosen."""
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -13,6 +15,7 @@ from learner_index.search import choose, exact, flat
 from learner_index.search.exact import NumpyIndex
 from learner_index.search.flat import FlatIndex
 from learner_index.search.index import Part, Task
+from learner_index.search.metrics import Prepared
 from learner_index.search.query import scan_query, vector_query
 from learner_index.search.similar import similar
 
@@ -98,6 +101,70 @@ def test_blocks_change_nothing(monkeypatch):
 
     for one, other in zip(whole, cut, strict=True):
         assert np.array_equal(one.positions, other.positions)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize("share", [1.1, 0.05])
+def test_misses_no_contender_of_many_vectors(count, share):
+    """However many vectors a part or a batch has, nothing that could be a hit is missing."""
+    rows, task = make_task(6, share=share)
+    vectors = rows[20 : 20 + count]
+    some = replace(task, parts=(Part(vectors, ((0, 1000), (1500, 3000))),))
+    batch = [replace(task, parts=(Part(vector[None], ((0, 3000),)),)) for vector in vectors]
+
+    found = NumpyIndex(rows).candidates([some, *batch])
+
+    for one, asked in zip(found, [some, *batch], strict=True):
+        assert slow_contenders(rows, asked) <= set(one.positions.tolist())
+        assert task.eligible[one.positions].all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+@pytest.mark.parametrize("share", [1.1, 0.1])
+def test_keeps_no_bystander(count, share):
+    """Products are not overrated: only the best groups, and one more for ties, are found."""
+    rows, task = make_task(7, share=share, k=10)
+    asked = replace(task, parts=(Part(rows[20 : 20 + count], ((0, 3000),)),))
+
+    found = NumpyIndex(rows).candidates([asked])[0].positions
+
+    assert set(found.tolist()) <= slow_contenders(rows, replace(asked, k=11))
+
+
+@pytest.mark.parametrize("kind", ["growing", "cancelling", "swamped", "mixed"])
+@pytest.mark.parametrize("width", [1, 31, 259, 9001])
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_products_stay_within_the_slack(kind, width, count):
+    """Products of rows made to round badly in float32 stay within the slack of the true ones."""
+    rows, vectors = adversarial(kind, width, count)
+    reach = float(np.linalg.norm(rows.astype(float), axis=1).max())
+    prepared = Prepared("cosine", np.zeros(width), 1.0, rows, reach)
+
+    products = exact._products(rows, vectors, np.empty(count * len(rows), np.float32))
+
+    assert products.shape == (count, len(rows))
+    assert np.abs(products - slow_products(rows, vectors)).max() <= prepared.slack(vectors)
+
+
+def adversarial(kind, width, count):
+    """Rows and vectors whose terms differ in size or cancel: the order of adding matters."""
+    rng = np.random.default_rng(8)
+    rows, vectors = rng.standard_normal((7, width)), rng.standard_normal((count, width))
+    if kind == "growing":
+        rows, vectors = np.abs(rows) * np.geomspace(1e-9, 1, width), np.ones_like(vectors)
+    elif kind == "cancelling":
+        rows, vectors = np.abs(rows).repeat(2, 1)[:, :width], np.ones_like(vectors)
+        rows[:, 1::2] *= -1
+    elif kind == "swamped":
+        rows, vectors = np.full_like(rows, 2.0**-25), np.ones_like(vectors)
+        rows[:, 0] = 1
+    return rows.astype(np.float32), vectors.astype(np.float32)
+
+
+def slow_products(rows, vectors):
+    """(q, m) products, correctly rounded: float64 holds each term, and fsum adds without error."""
+    wide = rows.astype(float)
+    return np.array([[math.fsum(row * vector) for row in wide] for vector in vectors.astype(float)])
 
 
 def test_gpu_limit_falls_back_and_says_so():
