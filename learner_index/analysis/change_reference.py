@@ -14,6 +14,7 @@ from learner_index.errors import NotEnoughDataError
 _MOST_PAIRED = 1000  # patients whose transitions are compared for bandwidths
 _MOST_REPEATS = 2000  # pairs of repeats kept
 _LEAST_DAYS = 0.1  # least h_t: days that differ by a tenth are alike
+_ROUNDING = 1e-12  # share of the largest embedding that visits differ by when they are equal
 
 
 def fit_change_reference(
@@ -52,6 +53,8 @@ def fit_change_reference(
     pooled = visits.pool(embeddings, view_means=view_means)
     center = patient_mean(pooled, visits.patient)
     moved = pooled - center
+    size = np.abs(embeddings).max(axis=0)
+    moved[:, np.abs(moved).max(axis=0) <= _ROUNDING * size] = 0.0
     if not moved.any():
         return None
     owners = visits.patient[visits.scan_visit]
@@ -113,7 +116,7 @@ def _bandwidths(moved: Floats, transitions: Transitions, seed: int) -> tuple[flo
     squares = np.sum(starts**2, axis=1)
     apart = squares[:, None] + squares - 2 * starts @ starts.T
     ratios = np.log(transitions.delta_day[chosen])
-    start = float(np.sqrt(max(0.0, np.median(apart[one, other]))))
+    start = float(np.median(np.sqrt(np.maximum(apart[one, other], 0.0))))
     return start, max(_LEAST_DAYS, float(np.median(np.abs(ratios[one] - ratios[other]))))
 
 
@@ -131,4 +134,5 @@ def _capped(noise: NoiseFloor | None, seed: int) -> NoiseFloor | None:
         return noise
     rng = np.random.default_rng(seed)
     kept = np.sort(rng.choice(len(noise.owners), _MOST_REPEATS, replace=False))
-    return NoiseFloor(noise.differences[kept], noise.owners[kept], noise.is_independent)
+    owners = np.unique(noise.owners[kept], return_inverse=True)[1].astype(np.int64)
+    return NoiseFloor(noise.differences[kept], owners, noise.is_independent)

@@ -437,3 +437,166 @@ def test_refuses_view_means_of_nobody(measure):
 
     with pytest.raises(NotEnoughDataError, match="no visit to take view means from"):
         measure(visits, np.ones((1, 2)), np.array([False]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_noise_scales_equal_the_definition(seed):
+    """Visits: √Σ 1/(m² r) over m views of r repeats."""
+    columns = cohort(seed)
+    visits = Visits.of(**columns)
+
+    found = visits.noise_scales()
+
+    assert len(found) == len(visits)
+    views = columns["view"]
+    for place in range(len(visits)):
+        rows = np.flatnonzero(visits.scan_visit == place)
+        repeats = [int(np.sum(views[rows] == view)) for view in set(views[rows])]
+        expected = math.sqrt(sum(1 / (len(repeats) ** 2 * r) for r in repeats))
+        np.testing.assert_allclose(found[place], expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, mode=st.sampled_from(MODES))
+def test_noise_scales_of_deltas_equal_the_definition(seed, mode):
+    """Over the m shared views: √(Σ (1/r + 1/r')/(2 m²)), with r and r' repeats."""
+    columns = cohort(seed)
+    visits = Visits.of(**columns)
+    transitions = Transitions.of(visits, mode)
+
+    found = transitions.noise_scales()
+
+    assert len(found) == len(transitions)
+    views = columns["view"]
+    for row, ends in enumerate(zip(transitions.earlier, transitions.later, strict=True)):
+        one, other = (views[visits.scan_visit == end].tolist() for end in ends)
+        shared = set(one) & set(other)
+        total = sum(1 / one.count(view) + 1 / other.count(view) for view in shared)
+        np.testing.assert_allclose(found[row], math.sqrt(total / 2) / len(shared))
+
+
+def test_noise_scales_are_what_noise_does():
+    """Independent noise of spread 1 in each scan: visits and deltas spread as told."""
+    patient, visit, view = (
+        ["p"] * 6,
+        [0, 0, 0, 1, 1, 1],
+        ["L1", "L1", "R1", "L1", "R1", "R1"],
+    )
+    visits = Visits.of(patient, visit, view, [0.0] * 3 + [5.0] * 3, np.ones(6))
+    transitions = Transitions.of(visits)
+    u = np.random.default_rng(0).standard_normal((6, 200_000))
+
+    pooled, deltas = visits.pool(u), transitions.deltas(u)
+
+    np.testing.assert_allclose(pooled.std(axis=1), visits.noise_scales(), rtol=0.01)
+    expected = math.sqrt(2) * transitions.noise_scales()  # a difference of two scans has √2
+    np.testing.assert_allclose(deltas.std(axis=1), expected, rtol=0.01)
+
+
+def test_one_scan_a_visit_has_scale_one():
+    """Nothing is averaged: a visit is as noisy as a scan, a delta as a difference of two."""
+    visits = Visits.of(["p"] * 2, [0, 1], ["L1"] * 2, [0.0, 5.0], np.ones(2))
+
+    assert visits.noise_scales().tolist() == [1, 1]
+    np.testing.assert_allclose(Transitions.of(visits).noise_scales(), [1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_visit_has_no_noise(mode):
+    """Empty columns where there is nothing, not an error."""
+    visits = Visits.of([], np.zeros(0, int), None, np.zeros(0), np.zeros(0))
+
+    assert visits.noise_scales().shape == (0,)
+    assert Transitions.of(visits, mode).noise_scales().shape == (0,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_view_means_equal_the_definition(seed):
+    """Of each view by name: the mean over all patients of their visits' mean over repeats."""
+    columns = cohort(seed, patients=5, visits=(1, 2, 5))
+    u = embed(columns)
+    visits = Visits.of(**columns)
+
+    found = visits.view_means(u)
+
+    means, _ = slow_view_means(slow_visits(columns).values(), u, set(columns["patient"]))
+    assert visits.views == tuple(sorted(means))
+    for view, mean in zip(visits.views, found, strict=True):
+        np.testing.assert_allclose(mean, means[view], atol=1e-12)
+
+
+def test_given_view_means_take_the_place_of_fitted_ones():
+    """Pooling less the means of everyone is pooling fitted on everyone."""
+    columns = cohort(5, patients=6, visits=(2, 3))
+    u, visits = embed(columns), Visits.of(**columns)
+    everyone = np.ones(len(visits), bool)
+
+    given_means = visits.pool(u, view_means=visits.view_means(u))
+
+    np.testing.assert_array_equal(given_means, visits.pool(u, everyone))
+
+
+def test_given_view_means_belong_to_views_by_place():
+    """Each view loses its own mean, then views are averaged."""
+    visits = Visits.of(["p"] * 3, [0] * 3, ["R1", "L1", "R1"], [0.0] * 3, np.ones(3))
+    means = np.array([[10.0], [100.0]])
+
+    found = visits.pool(np.array([[103.0], [11.0], [105.0]]), view_means=means)
+
+    assert visits.views == ("L1", "R1")
+    assert found.tolist() == [[(1 + 4) / 2]]
+
+
+def test_views_are_named_in_alphabetical_order():
+    """Whichever comes first, the missing one as ""; without a column there is that one alone."""
+    rest = (["p"] * 4, [0] * 4), ([0.0] * 4, np.ones(4))
+
+    named = Visits.of(*rest[0], ["R1", None, "L1", math.nan], *rest[1])
+    unnamed = Visits.of(*rest[0], None, *rest[1])
+
+    assert (named.views, unnamed.views) == (("", "L1", "R1"), ("",))
+    assert [named.views[column] for column in named.group_view] == ["", "L1", "R1"]
+    assert named.scan_group.tolist() == [2, 0, 1, 0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_each_scan_has_its_visit(seed):
+    """The visit's patient, day and number are those of its scans."""
+    columns = cohort(seed)
+    names = sorted(set(columns["patient"]))
+
+    visits = Visits.of(**columns)
+
+    assert [names[code] for code in visits.patient[visits.scan_visit]] == [*columns["patient"]]
+    np.testing.assert_array_equal(visits.number[visits.scan_visit], columns["visit"])
+    assert sorted(set(visits.scan_visit.tolist())) == [*range(len(visits))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, mode=st.sampled_from(MODES))
+def test_other_patients_do_not_move_a_bit(seed, mode):
+    """Some patients' visits and deltas alone are, to the last bit, those among all others."""
+    columns = cohort(seed, patients=5, visits=(1, 2, 4))
+    u = embed(columns)
+    mine = np.isin(columns["patient"], ["p3", "p4"])
+
+    everyone, alone = Visits.of(**columns), Visits.of(**take(columns, mine))
+
+    is_mine = everyone.patient >= 3
+    np.testing.assert_array_equal(alone.pool(u[mine]), everyone.pool(u)[is_mine])
+    np.testing.assert_array_equal(alone.noise_scales(), everyone.noise_scales()[is_mine])
+    some, found = Transitions.of(alone, mode), Transitions.of(everyone, mode)
+    found = found.only(found.patient >= 3)
+    np.testing.assert_array_equal(some.deltas(u[mine]), found.deltas(u))
+    np.testing.assert_array_equal(some.noise_scales(), found.noise_scales())
+
+
+def test_refuses_view_means_of_no_visit():
+    """An empty cohort has no views to take a mean of."""
+    visits = Visits.of([], np.zeros(0, int), None, np.zeros(0), np.zeros(0))
+
+    with pytest.raises(NotEnoughDataError, match="no visit to take view means from: name"):
+        visits.view_means(np.zeros((0, 2)))

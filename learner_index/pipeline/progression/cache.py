@@ -7,6 +7,8 @@ a cache that cannot be written is done without.
 import hashlib
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -29,6 +31,18 @@ from learner_index.store.paths import cache_folder, partial_name
 
 _FOLDER, _VERSION = "changes", 1
 _REFERENCE = Path("uns") / "reference" / "zarr.json"
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    RuntimeError,  # an entry that says it is encrypted, or packed in another way
+    BadZipFile,
+    zlib.error,
+    struct.error,
+)
 
 
 class VisitCache:
@@ -97,14 +111,14 @@ class VisitCache:
     def _read(self, file: Path, modality: str, mode: Transition, n_rows: int) -> VisitArrays | None:
         """What is kept, if it is of the first so many scans of this store."""
         try:
-            with np.load(file, allow_pickle=False) as found:
+            with file.open("rb") as held, np.load(held, allow_pickle=False) as found:
                 about = json.loads(str(found["about"]))
                 sets = tuple(about.pop("view_sets"))
                 if about != self._key(modality, mode) or len(found["scan_visit"]) > n_rows:
                     return None
                 arrays = {name: found[name] for name in found.files if name != "about"}
                 return VisitArrays(**arrays, view_sets=sets)
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile):
+        except _UNREADABLE:
             return None
 
     def _write(self, file: Path, found: VisitArrays, modality: str, mode: Transition) -> None:

@@ -139,6 +139,8 @@ def _ratio(before: NoiseFloor | None, now: NoiseFloor | None) -> float | None:
 def _transitions(known: Mapping[str, Any]) -> str:
     """What changes there are, in words."""
     drift, new = known["drift"], known["drift"]["n_new_visits"]
+    if not known["n_transitions"]:
+        return f"none between {known['n_visits']:,} visits: nobody was seen twice in one view"
     words = (
         f"{known['n_transitions']:,} between {known['n_visits']:,} visits of "
         f"{known['n_patients']:,} patients, in {known['effective_rank']:.1f} directions"

@@ -160,7 +160,7 @@ class ChangeSource:
         """
         if as_of is not None:
             require_cohort_clock(self.table.clock)
-        chosen = self._modality(modality)
+        chosen = self._modality(modality, as_of)
         key = (mode, chosen, as_of)
         if key not in self._seen:
             for oldest in list(self._seen)[: 1 - _KEPT or None]:
@@ -168,11 +168,13 @@ class ChangeSource:
             self._seen[key] = (
                 self._now(mode, chosen) if as_of is None else self._then(mode, chosen, as_of)
             )
+        self._seen[key] = self._seen.pop(key)
         return self._seen[key]
 
-    def _modality(self, wanted: str | None) -> str:
-        """The modality meant."""
-        known = list(rows_by_modality(self.table.obs))
+    def _modality(self, wanted: str | None, as_of: float | None) -> str:
+        """The modality meant, of those there were on a day."""
+        obs = self.table.obs
+        known = list(rows_by_modality(obs if as_of is None else obs[self.table.days <= as_of]))
         if wanted is not None:
             if wanted not in known:
                 raise QueryError(
