@@ -244,9 +244,11 @@ class ChangeSource:
     def _why_unknown(self, modality: str) -> str:
         """What keeps the reference from knowing a modality's changes."""
         said = f" of modality {modality!r}" if modality else ""
-        n = int(self.table.obs["patient_id"].nunique())
+        rows = rows_by_modality(self.table.obs).get(modality, np.empty(0, np.int64))
+        n = int(self.table.obs["patient_id"].iloc[rows].nunique())
         if n < 2:
-            return f"{n} patient is too few to ask who changed alike: build more into the store"
+            who = "1 patient" if n else "no patient"
+            return f"{who} is too few to ask who changed alike: build more{said} into the store"
         return (
             f"the reference of {self.path.name} knows no changes{said}: "
             f"`learner-index refit {self.path}` fits them"

@@ -242,6 +242,15 @@ def test_one_patient_is_too_few(ask):
         ask(X[: len(obs)], obs).followed("all")
 
 
+def test_one_patient_of_a_modality_is_too_few(ask):
+    """Others' scans of another modality do not help, and no refit would."""
+    named = ["CT" if name == "p0" else "US" for name in OBS["patient_id"]]
+    obs = OBS.assign(modality=pd.array(named, "string"))
+
+    with pytest.raises(QueryError, match="1 patient is too few .* build more of modality 'CT'"):
+        ask(obs=obs).followed("all", "CT")
+
+
 def test_the_latest_three_views_are_kept_in_memory(ask):
     """Asked again they are the same objects; the one not used longest goes first."""
     source = ask()
