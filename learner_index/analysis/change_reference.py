@@ -13,6 +13,7 @@ from learner_index.errors import NotEnoughDataError
 
 _MOST_PAIRED = 1000  # patients whose transitions are compared for bandwidths
 _MOST_REPEATS = 2000  # pairs of repeats kept
+_NO_AXIS = "no severity axis"
 _LEAST_DAYS = 0.1  # least h_t: days that differ by a tenth are alike
 _ROUNDING = 1e-12  # share of the largest embedding that visits differ by when they are equal
 
@@ -97,7 +98,8 @@ def _axis(
     try:
         axis = fit_severity_axis(moved, whitening, visits.score, visits.patient, seed=seed)
     except NotEnoughDataError as error:
-        return None, (f"no severity axis: {error}",)
+        said = str(error)
+        return None, (said if said.startswith(_NO_AXIS) else f"{_NO_AXIS}: {said}",)
     return axis, ()
 
 

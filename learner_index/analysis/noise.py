@@ -178,15 +178,14 @@ def benjamini_hochberg(p_values: Reals) -> Floats:
         depend positively, which it allows: Bates et al. 2023, "Testing for outliers with
         conformal p-values".
     """
-    from statsmodels.stats.multitest import multipletests
-
     found = np.array(p_values, np.float64)
     defined = ~np.isnan(found)
     is_wrong = defined & ~((found >= 0) & (found <= 1))
     if is_wrong.any():
         raise QueryError(f"{found[is_wrong][0]} is no p-value: give numbers between 0 and 1")
-    if defined.any():
-        found[defined] = multipletests(found[defined], method="fdr_bh")[1]
+    order = np.flatnonzero(defined)[np.argsort(-found[defined], kind="stable")]  # largest first
+    ranks = np.arange(len(order), 0, -1)
+    found[order] = np.minimum(1.0, np.minimum.accumulate(found[order] * len(order) / ranks))
     return found
 
 

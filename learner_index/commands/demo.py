@@ -61,6 +61,8 @@ def _print(found: "Demo") -> None:
     for command in (
         f"learner-index info {found.store}",
         f"learner-index similar {found.store} --patient {found.query} -k 5",
+        f"learner-index progression {found.store} --patient {found.query} -k 5",
+        f"learner-index trajectory {found.store} --patient {found.query}",
         f"learner-index similar {found.store} --scan {found.hits[0].scan_id} --where 'day <= 2'",
         f"learner-index check {found.manifest}",
         f"learner-index build {found.manifest} -o {found.store} --where '{NEW}'   # embeds 0 scans",

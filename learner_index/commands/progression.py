@@ -26,8 +26,11 @@ SHOWN = (
     "days",
     "delta_score",
     "verdict",
-    "treatment",
 )
+_LABELS = {"from_day": "from", "to_day": "to", "similarity": "S", "delta_score": "d_score"}
+_ROUNDED = ("similarity", "direction", "start", "days", "delta_score")
+_UNTOLD = ("no noise floor", "no severity axis")  # a note says why
+_NO_COLUMNS = ("scan_id", "content_hash", "rescan", "day", "view")  # of a scan, not of a change
 
 
 def progression(
@@ -97,9 +100,13 @@ def progression(
 
     Example: learner-index progression stores/cohort.zarr --patient P017 -k 5 --match 'age±10'
     """
+    from learner_index.data.progression import HIT_FIELDS
     from learner_index.pipeline.cohort import open_store, read_vector
 
-    found = open_store(store).progression(
+    cohort = open_store(store)
+    known = [*HIT_FIELDS, *(name for name in cohort.obs.columns if name not in _NO_COLUMNS)]
+    shown = chosen_columns(columns, SHOWN, known, store)
+    found = cohort.progression(
         patient=patient,
         from_day=from_day,
         to_day=to_day,
@@ -124,7 +131,7 @@ def progression(
         seed=seed,
         backend=shared.one_of("--backend", backend, shared.BACKENDS),
     )
-    typer.echo(found.to_json()) if json else _print(found, columns, store)
+    typer.echo(found.to_json()) if json else _print(found, shown)
 
 
 def change_in_words(change: "Change") -> str:
@@ -152,12 +159,22 @@ def _three(text: str) -> tuple[float, ...]:
     return found
 
 
-def _print(found: "Progressions", columns: str | None, store: Path) -> None:
+def _cell(name: str, value: Any) -> Any:
+    """A value as the table shows it: short, for 80 columns."""
+    if name in _ROUNDED and value is not None:
+        return round(value, 2)
+    if name == "verdict" and value in _UNTOLD:
+        return None
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def _print(found: "Progressions", shown: list[str]) -> None:
     """The answer as a person reads it: hits on stdout, what to think of them on stderr."""
     rows = [hit.to_dict() for hit in found]
     if rows:
-        shown = chosen_columns(columns, SHOWN, [*rows[0]], store)
-        typer.echo(text_table(shown, [[row[name] for name in shown] for row in rows]))
+        cells = [[_cell(name, row.get(name)) for name in shown] for row in rows]
+        typer.echo(text_table([_LABELS.get(name, name) for name in shown], cells))
+        typer.echo("S = direction + start + days: larger is more alike", err=True)
     if found.change is not None:
         typer.echo(f"query: {change_in_words(found.change)}", err=True)
     typer.echo(
@@ -183,9 +200,9 @@ def _sure(found: "Progressions") -> list[str]:
         )
     if chance is not None:
         lines.append(
-            f"chance: mean similarity of the hits {chance['statistic']:.2f}; {_NULLS[chance['method']]}"
-            f", {chance['null_mean']:.2f} (95 % below {chance['null_high']:.2f}): p = "
-            f"{chance['p_value']:.3f}, {chance['n_draws']} draws"
+            f"chance: mean similarity of the hits {chance['statistic']:.2f}; "
+            f"{_NULLS[chance['method']]}, {chance['null_mean']:.2f} (95 % below "
+            f"{chance['null_high']:.2f}): p = {chance['p_value']:.3f}, {chance['n_draws']} draws"
         )
     lines.append(
         f"support: {found.support.n_similar:.1f} patients started alike; deltas spread in "

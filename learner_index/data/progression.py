@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
+_SPEEDS = ("speed", "axis_speed", "score_speed")
 Verdict = Literal["improving", "steady", "worsening", "no noise floor", "no severity axis"]
 
 
@@ -93,6 +94,13 @@ class ProgressionHit:
         del own["change"], own["columns"]
         own |= _listed(asdict(self.change))
         return own | {name: value for name, value in self.columns.items() if name not in own}
+
+
+HIT_FIELDS = (
+    *(name for name in ProgressionHit.__dataclass_fields__ if name not in ("change", "columns")),
+    *Change.__dataclass_fields__,
+)
+"""Names of what every hit has, its change with it, in the order of `ProgressionHit.to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +222,8 @@ class Progressions(Sequence[ProgressionHit]):
         """One row a hit, with its parts, its change and its columns."""
         import pandas as pd
 
-        return pd.DataFrame([hit.to_dict() for hit in self.hits])
+        rows = [hit.to_dict() for hit in self.hits]
+        return pd.DataFrame(rows, columns=None if rows else HIT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +335,9 @@ class Trajectory:
         """One row a step, with its speeds."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(step) | speeds(step) for step in self.steps])
+        rows = [asdict(step) | speeds(step) for step in self.steps]
+        names = [*Change.__dataclass_fields__, *_SPEEDS]
+        return pd.DataFrame(rows, columns=None if rows else names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -354,8 +365,9 @@ class AxisReport:
 
 def speeds(step: Change) -> dict[str, float | None]:
     """Change per day: of the embedding's length, along the axis, and of the health score."""
-    per_day = {"speed": step.length, "axis_speed": step.on_axis, "score_speed": step.delta_score}
-    return {k: None if v is None else v / step.delta_day for k, v in per_day.items()}
+    values = (step.length, step.on_axis, step.delta_score)
+    per_day = zip(_SPEEDS, values, strict=True)
+    return {name: None if v is None else v / step.delta_day for name, v in per_day}
 
 
 def _listed(value: Any) -> Any:

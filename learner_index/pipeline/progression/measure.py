@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.analysis.noise import length_p_values, verdicts
@@ -104,6 +105,16 @@ def changes(
         )
         for i in range(len(rows))
     )
+
+
+def columns_of_visits(followed: Followed, rows: NDArray[np.int64]) -> pd.DataFrame:
+    """Columns of some visits, with the day and health score that transitions count with.
+
+    Where a visit's scans have several, the earliest day and the mean score stand for all.
+    """
+    found, visits = followed.of_visits.iloc[rows], followed.visits
+    own = {"day": visits.day[rows], "health_score": visits.score[rows]}
+    return found.assign(**{name: values for name, values in own.items() if name in found})
 
 
 def noise_figures(known: ChangeReference) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from learner_index.pipeline.progression.measure import (
     noise_notes,
     noise_of_starts,
 )
-from learner_index.pipeline.progression.question import Ask, Asked, asked
+from learner_index.pipeline.progression.question import Ask, Asked, asked, settled
 from learner_index.pipeline.progression.source import ChangeSource, Followed
 from learner_index.pipeline.roles import SEEN, seen_note
 from learner_index.search.hits import plain
@@ -48,7 +48,7 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
     Raises:
         QueryError: the question or an option does not fit the store.
     """
-    started = time.perf_counter()
+    started, options = time.perf_counter(), settled(options)
     followed = source.followed(options.transitions, options.modality, options.as_of)
     if not len(followed.visits.earlier):
         raise QueryError(
@@ -102,8 +102,11 @@ def _fitting(options: ProgressionOptions, meant: Asked) -> ProgressionOptions:
 
 def _unsupported(support: Support) -> str:
     """Why nothing general is said."""
+    n_similar = round(support.n_similar, 1)
+    if n_similar >= support.minimum:  # 4.98 is not "5.0, and fewer than 5"
+        n_similar = int(support.n_similar * 10) / 10
     return (
-        f"UNSUPPORTED: {support.n_similar:.1f} patients started from a similar state, and fewer "
+        f"UNSUPPORTED: {n_similar:.1f} patients started from a similar state, and fewer "
         f"than {support.minimum:g} say nothing in general; each hit stands for itself "
         "(--min-support)"
     )
@@ -114,10 +117,11 @@ def _shared_noise(followed: Followed) -> tuple[str, ...]:
     share = noise_of_starts(followed.known, followed.visits.scale)
     if share is None or share < _NOISY:
         return ()
-    return (
+    note = (
         f"the noise of a visit is {share:.0%} of the spread of start states, and a start shares "
-        "it with its change: p of the set is too small; --direction-only is free of this",
+        "it with its change: p of the set is too small; --direction-only is free of this"
     )
+    return (note,)
 
 
 def _how_sure(

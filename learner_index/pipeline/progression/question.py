@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from learner_index.config import ProgressionOptions
+from learner_index.config import ProgressionOptions, TrajectoryOptions
 from learner_index.data.progression import Change
 from learner_index.errors import QueryError
-from learner_index.pipeline.progression.measure import changes
+from learner_index.pipeline.progression.columns import scans_of
+from learner_index.pipeline.progression.measure import changes, columns_of_visits
 from learner_index.pipeline.progression.source import Followed
 from learner_index.pipeline.progression.visits import views_of
 from learner_index.search.eligible import refuse_outcomes
@@ -21,6 +22,7 @@ from learner_index.search.table import SearchTable
 from learner_index.search.transition_table import Question
 
 Direction = Literal["improving", "worsening"]
+Options = TypeVar("Options", ProgressionOptions, TrajectoryOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,27 @@ class Asked:
     change: Change | None
     description: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+
+
+def settled(options: Options) -> Options:
+    """The options with plain numbers in place of NumPy's, so that the answer is JSON-ready.
+
+    Raises:
+        QueryError: a day is no finite number.
+    """
+    given = {name: _plain(getattr(options, name)) for name in options.__dataclass_fields__}
+    for name in ("as_of", "until_day"):
+        given[name] = finite(f"--{name.replace('_', '-')}", given[name])
+    return replace(options, **given)
+
+
+def _plain(value: Any) -> Any:
+    """A value, or a sequence of them, without NumPy's types."""
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def asked(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
@@ -88,7 +111,7 @@ def asked(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
 
 def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
     """A patient's own change between two of their visits."""
-    patient, until_day = str(ask.patient), finite("--until-day", options.until_day)
+    patient, until_day = str(ask.patient), options.until_day
     any_pair = ask.from_day is not None and ask.to_day is not None
     mode = "all" if any_pair else options.transitions
     own = followed.of_patient(patient, mode, until_day)
@@ -97,6 +120,8 @@ def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> As
     change = changes(own, np.array([row]))[0]
     is_same = whole["patient_id"].eq(patient) & whole["day"].eq(change.from_day)
     same = np.flatnonzero((is_same & whole["later_day"].eq(change.to_day)).to_numpy(bool))
+    if len(same) > 1:  # two visits on one day
+        same = same[_has_scans(followed, same, change)]
     question = Question(
         delta=visits.deltas[row].astype(np.float64),
         start=visits.embeddings[visits.earlier[row]].astype(np.float64),
@@ -109,16 +134,20 @@ def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> As
     return Asked(question, change, {**said, "from_day": change.from_day, "to_day": change.to_day})
 
 
+def _has_scans(followed: Followed, rows: NDArray[np.int64], change: Change) -> NDArray[np.bool_]:
+    """(m,) True for transitions between the very scans of a change."""
+    before = scans_of(followed.obs, followed.visits, followed.visits.earlier[rows])
+    after = scans_of(followed.obs, followed.visits, followed.visits.later[rows])
+    meant = (change.from_scans, change.to_scans)
+    return np.array([pair == meant for pair in zip(before, after, strict=True)], bool)
+
+
 def _chosen(own: Followed, ask: Ask) -> int:
     """The transition meant: the one between two days, else the latest that fits."""
     visits = own.visits
-    days = np.unique(visits.day[np.isfinite(visits.day)])
-    shown = ", ".join(f"{day:g}" for day in days[:8]) + (", …" if len(days) > 8 else "")
+    days, shown = _days(own)
     for name, day in (("--from-day", ask.from_day), ("--to-day", ask.to_day)):
-        if day is not None and finite(name, day) not in days:
-            raise QueryError(
-                f"patient {ask.patient!r} has no visit on day {day:g}: days are {shown}"
-            )
+        _require_day(ask, name, day, days, shown)
     before, after = visits.day[visits.earlier], visits.day[visits.later]
     fits = np.ones(len(before), bool)
     if ask.from_day is not None:
@@ -129,6 +158,21 @@ def _chosen(own: Followed, ask: Ask) -> int:
         raise QueryError(_why_no_change(ask, days, shown))
     rows = np.flatnonzero(fits)
     return int(rows[np.lexsort((before[rows], -after[rows]))[0]])
+
+
+def _days(own: Followed) -> tuple[NDArray[np.float64], str]:
+    """A patient's days in order, and the first of them as a person reads them."""
+    days = np.unique(own.visits.day[np.isfinite(own.visits.day)])
+    shown = ", ".join(f"{day:g}" for day in days[:8]) + (", …" if len(days) > 8 else "")
+    return days, shown or "unknown"
+
+
+def _require_day(
+    ask: Ask, name: str, day: float | None, days: NDArray[np.float64], shown: str
+) -> None:
+    """Refuse a day on which the patient was not seen."""
+    if day is not None and finite(name, day) not in days:
+        raise QueryError(f"patient {ask.patient!r} has no visit on day {day:g}: days are {shown}")
 
 
 def _why_no_change(ask: Ask, days: NDArray[np.float64], shown: str) -> str:
@@ -151,8 +195,8 @@ def _along_axis(followed: Followed, direction: str) -> Asked:
         raise QueryError(f"no direction {direction!r}: choose improving or worsening")
     axis = followed.known.axis
     if axis is None:
-        why = "; ".join(followed.known.notes) or "it was not fitted"
-        raise QueryError(f"no severity axis to go along: {why}")
+        why = "; ".join(followed.known.notes) or "no severity axis was fitted"
+        raise QueryError(f"no direction to follow: {why}")
     if not axis.is_informative:
         raise QueryError(
             f"the severity axis tells nothing of patients left out (R² {axis.r2:.2f}), so no "
@@ -169,6 +213,12 @@ def _vector(followed: Followed, vector: ArrayLike) -> Asked:
         delta = np.asarray(vector, np.float64)
     except (TypeError, ValueError):
         raise QueryError("a vector needs numbers: give (e,) values") from None
+    width = followed.embeddings.shape[1]
+    if delta.shape != (width,):
+        raise QueryError(
+            f"a vector of shape {delta.shape} is no direction among embeddings of width {width}: "
+            f"give one difference of two embeddings, of shape ({width},)"
+        )
     return Asked(Question(delta=delta), None, {"kind": "vector", "width": int(delta.size)})
 
 
@@ -212,20 +262,18 @@ def _group_mean(followed: Followed, is_in: NDArray[np.bool_]) -> NDArray[np.floa
 def _from_patient(followed: Followed, found: Asked, ask: Ask, options: ProgressionOptions) -> Asked:
     """The same direction, asked from where a patient stands at their latest visit."""
     patient = str(ask.patient)
-    own = followed.of_patient(patient, "all", finite("--until-day", options.until_day))
+    own = followed.of_patient(patient, "all", options.until_day)
+    _require_day(ask, "--from-day", ask.from_day, *_days(own))
     days: Sequence[float] = own.visits.day.tolist()
     dated = [i for i, day in enumerate(days) if np.isfinite(day)]
     chosen = dated[-1] if dated else len(days) - 1
     if ask.from_day is not None:
-        at = [i for i in dated if days[i] == ask.from_day]
-        if not at:
-            raise QueryError(f"patient {patient!r} has no visit on day {ask.from_day:g}")
-        chosen = at[0]
+        chosen = days.index(float(ask.from_day))
     question = replace(
         found.question,
         start=own.visits.embeddings[chosen].astype(np.float64),
         patient_ids=(patient,),
-        known=own.of_visits.iloc[[chosen]],
+        known=columns_of_visits(own, np.array([chosen])),
     )
     day = float(days[chosen]) if np.isfinite(days[chosen]) else None
     said = {**found.description, "patient_id": patient, "from_day": day}

@@ -102,7 +102,9 @@ class Followed:
             mine &= days <= until_day
         rows = np.flatnonzero(mine)
         if not len(rows):
-            raise QueryError(f"patient {patient!r} has no scan until day {until_day:g}")
+            raise QueryError(
+                f"patient {patient!r} has no scan until day {until_day:g}: choose a later day"
+            )
         obs = self.obs.iloc[rows].reset_index(drop=True)
         embeddings = np.asarray(self.embeddings[rows])
         numbers = np.zeros(len(rows), np.int64)

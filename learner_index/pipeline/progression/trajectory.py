@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,17 @@ from learner_index.analysis.alignment import nearest_paths
 from learner_index.analysis.severity import position_intervals, positions
 from learner_index.config import TrajectoryOptions
 from learner_index.data.progression import Likeness, Stop, Trajectory
+from learner_index.errors import QueryError
 from learner_index.pipeline.progression.columns import OWN, scans_of
 from learner_index.pipeline.progression.measure import (
     axis_figures,
     axis_noise,
     changes,
+    columns_of_visits,
     noise_figures,
     noise_notes,
 )
+from learner_index.pipeline.progression.question import settled
 from learner_index.pipeline.progression.source import ChangeSource, Followed
 from learner_index.pipeline.roles import SEEN, seen_note
 from learner_index.search.eligible import refuse_outcomes
@@ -43,11 +46,10 @@ def trajectory(source: ChangeSource, patient: str, options: TrajectoryOptions) -
 
     Raises:
         QueryError: no such patient, or an option that does not fit.
-        SettingsError: alpha is no share.
     """
-    started = time.perf_counter()
+    started, options = time.perf_counter(), _checked(options)
     followed = source.followed("consecutive", options.modality, options.as_of)
-    own = followed.of_patient(patient, "consecutive", finite("--until-day", options.until_day))
+    own = followed.of_patient(str(patient), "consecutive", options.until_day)
     visits, known = own.visits, own.known
     dated = np.flatnonzero(np.isfinite(visits.day))
     steps = changes(own, np.arange(len(visits.earlier)), options.alpha)
@@ -69,6 +71,24 @@ def trajectory(source: ChangeSource, patient: str, options: TrajectoryOptions) -
         elapsed_ms=(time.perf_counter() - started) * 1000,
         notes=seen + followed.notes + notes + noise_notes(known),
     )
+
+
+def _checked(options: TrajectoryOptions) -> TrajectoryOptions:
+    """The options with plain numbers.
+
+    Raises:
+        QueryError: one of them is none.
+    """
+    options = settled(options)
+    k: Any = options.k
+    if isinstance(k, bool) or not isinstance(k, int) or k < 0:
+        raise QueryError(f"k is {k!r}: give a whole number from 0")
+    alpha, softness = finite("--alpha", options.alpha), finite("--softness", options.softness)
+    if alpha is None or not 0 < alpha < 1:
+        raise QueryError(f"--alpha is {alpha!r}: give a number between 0 and 1, such as 0.1")
+    if softness is None or softness <= 0:
+        raise QueryError(f"--softness is {softness!r}: give a number above 0, such as 0.1")
+    return replace(options, alpha=alpha, softness=softness)
 
 
 def _stops(own: Followed) -> tuple[Stop, ...]:
@@ -112,9 +132,13 @@ def _likes(
     n_single = int(np.count_nonzero(eligible & (counts == 1)))
     others = np.flatnonzero(eligible & (counts >= 2))
     if len(dated) < 2:
-        return (), len(others), n_single, (f"{len(dated)} visit with a day is no path",)
-    if followed.known.start_bandwidth == 0 or not len(others):
-        return (), len(others), n_single, ("no other patient has two visits with a day",)
+        n_dated = len(dated) or "no"
+        return (), len(others), n_single, (f"a patient with {n_dated} dated visit has no path",)
+    if not len(others):
+        return (), 0, n_single, ("no other patient who may be found has two dated visits",)
+    if followed.known.start_bandwidth == 0:
+        why = "paths are not compared: the reference's patients show no two starts that differ"
+        return (), len(others), n_single, (why,)
     rows = np.split(np.flatnonzero(is_dated), np.cumsum(np.bincount(visits.patient[is_dated]))[:-1])
     places = [rows[i] for i in others]
     found = nearest_paths(
@@ -153,14 +177,14 @@ def _eligible(followed: Followed, own: Followed, options: TrajectoryOptions) -> 
     """(p,) patients whose first visit fulfils every condition."""
     visits = followed.visits
     first = np.unique(visits.patient, return_index=True)[1]
-    columns = followed.of_visits.iloc[first].reset_index(drop=True)
+    columns = columns_of_visits(followed, first).reset_index(drop=True)
     table = SearchTable(visits.embeddings[first], columns, clock=followed.clock)
     kinds = column_kinds(columns)
     conditions = [parse_where(text, kinds) for text in options.where]
     matches = [parse_match(text, kinds) for text in options.match]
     if options.as_of is not None:
         refuse_outcomes([*conditions, *matches])
-    mine = own.of_visits.iloc[:1]
+    mine = columns_of_visits(own, np.array([0]))
     conditions += [relate_to(match, mine[match.column]) for match in matches]
     found = np.ones(len(first), bool)
     for condition in conditions:
