@@ -18,7 +18,6 @@ from learner_index.config import (
     SimilarOptions,
     TrajectoryOptions,
 )
-from learner_index.data.progression import AxisReport, Progressions, Trajectory
 from learner_index.data.records import Hits
 from learner_index.data.reference import Reference
 from learner_index.data.suggest import close_names
@@ -38,6 +37,7 @@ from learner_index.store.paths import cache_folder, check_store_path
 from learner_index.store.reader import StoreReader
 
 if TYPE_CHECKING:
+    from learner_index.data.progression import AxisReport, Progressions, Trajectory
     from learner_index.pipeline.progression.source import ChangeSource
 
 Options = TypeVar("Options", SimilarOptions, ProgressionOptions, TrajectoryOptions)
@@ -101,7 +101,7 @@ class Cohort:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the store remembers: encoder card, score rule, clock, versions, reference."""
+        """What the store remembers: encoder card, score rule, clock, versions."""
         return self._settings
 
     @property
@@ -240,7 +240,7 @@ class Cohort:
         vector: ArrayLike | None = None,
         options: ProgressionOptions | None = None,
         **changes: Any,
-    ) -> Progressions:
+    ) -> "Progressions":
         """Patients who changed like this one, from a similar state, in a similar time.
 
         Args:
@@ -271,7 +271,7 @@ class Cohort:
 
     def trajectory(
         self, patient: str, *, options: TrajectoryOptions | None = None, **changes: Any
-    ) -> Trajectory:
+    ) -> "Trajectory":
         """One patient's visits in order, what changed between them, and who took the same path.
 
         Args:
@@ -286,7 +286,7 @@ class Cohort:
 
         return trajectory(self.changes, patient, changed(options or TrajectoryOptions(), changes))
 
-    def severity_axis(self, modality: str | None = None) -> AxisReport:
+    def severity_axis(self, modality: str | None = None) -> "AxisReport":
         """The axis along which health falls, with every scan's place on it.
 
         Args:
