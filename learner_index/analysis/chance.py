@@ -7,7 +7,7 @@ Turning patients around takes their changes for symmetric, not transitions for i
 deltas out to other start states takes all transitions for exchangeable: several of one patient
 that are alike make p too small where they may all be hits, and too large where they may not. And
 noise in a start embedding turns its delta back towards the mean, alike in all who start alike: to
-this test that is no chance, so that with noisy visits p is too small.
+this test that is no chance, so that with noisy visits p is too small. `placebo` tries how much.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.analysis.distance import Floats, Integers, Names, Reals, patient_mean
-from learner_index.analysis.noise import fit_noise_floor, noise_covariance
+from learner_index.analysis.noise import fit_noise_floor, noise_covariance, repeat_pairs
+from learner_index.analysis.placebo import try_placebo
 from learner_index.analysis.severity import fit_severity_axis
 from learner_index.analysis.space import effective_rank, fit_whitening, inverse_root
 from learner_index.analysis.transitions import Transitions, Visits
@@ -64,6 +65,12 @@ def fit_change_reference(
     axis, notes = _axis(moved, whitening, visits, seed)
     transitions = Transitions.of(visits)
     start, days = _bandwidths(moved, transitions, seed)
+    tried = None
+    pairs = repeat_pairs(visits.scan_group, owners, is_rescan)
+    if noise is not None and pairs is not None:
+        views = visits.group_view[visits.scan_group[pairs.first]]
+        starts = embeddings[pairs.first] - view_means[views]
+        tried = try_placebo(starts, noise.differences, noise.owners, start, seed=seed)
     return ChangeReference(
         view_means=dict(zip(visits.views, view_means, strict=True)),
         center=center,
@@ -77,6 +84,8 @@ def fit_change_reference(
         n_patients=len(np.unique(visits.patient)),
         noise=_capped(noise, seed),
         axis=axis,
+        placebo_share=None if tried is None else tried.share,
+        n_placebo=0 if tried is None else tried.n_patients,
         notes=notes,
     )
 

@@ -3,6 +3,7 @@
 Which space and which axis its differences are seen in is the caller's.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,20 @@ from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 Verdict = Literal["worsening", "improving", "steady", "no noise floor"]
 
 _ROUNDING = 1e-12  # values closer than this are equal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RepeatPairs:
+    """Scans that show the same: rows of the first and second of each pair, in order of the first.
+
+    Attributes:
+        first, second: (r,) rows; no scan is in two pairs.
+        is_independent: every pair has a scan marked as an independent repeat.
+    """
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    is_independent: bool
 
 
 def fit_noise_floor(
@@ -43,8 +58,26 @@ def fit_noise_floor(
         QueryError: a group has scans of two patients, the lengths differ, or a repeat's embedding
             holds NaN or infinity.
     """
+    pairs = repeat_pairs(group, patient, is_rescan)
+    if len(embeddings) != len(patient):
+        raise QueryError(
+            f"{len(embeddings)} embeddings of {len(patient)} scans: give one row a scan in each"
+        )
+    if pairs is None:
+        return None
+    return NoiseFloor(
+        differences=_differences(embeddings, pairs.first, pairs.second),
+        owners=np.unique(np.asarray(patient)[pairs.first], return_inverse=True)[1].astype(np.int64),
+        is_independent=pairs.is_independent,
+    )
+
+
+def repeat_pairs(
+    group: Integers, patient: Integers, is_rescan: NDArray[np.bool_]
+) -> RepeatPairs | None:
+    """The scans that `fit_noise_floor` compares; arguments as there. None without repeats."""
     marked, owners = np.asarray(is_rescan, np.bool_), np.asarray(patient)
-    sizes = {len(embeddings), len(group), len(owners), len(marked)}
+    sizes = {len(group), len(owners), len(marked)}
     if len(sizes) > 1:
         raise QueryError(f"arrays of {sorted(sizes)} scans: give one row a scan in each")
     codes = np.unique(np.asarray(group), return_inverse=True)[1]
@@ -58,11 +91,7 @@ def fit_noise_floor(
     if len(strays):
         one, other = owners[first[strays[0]]], owners[second[strays[0]]]
         raise QueryError(f"patients {one} and {other} share a group: number groups by patient too")
-    return NoiseFloor(
-        differences=_differences(embeddings, first, second),
-        owners=np.unique(owners[first], return_inverse=True)[1].astype(np.int64),
-        is_independent=is_independent,
-    )
+    return RepeatPairs(first, second, is_independent)
 
 
 def noise_covariance(floor: NoiseFloor) -> Floats:

@@ -95,6 +95,10 @@ class ChangeReference:
         n_transitions: pairs of their consecutive visits, both with a day.
         noise: None without repeats.
         axis: None where it cannot be fitted; `notes` say why.
+        placebo_share: share of patients for whose repeat scans, where nothing changed, the test of
+            a set of hits that start alike finds p at most 0.05; 0.05 is right. None: fewer than 20
+            patients have repeats.
+        n_placebo: patients it rests on.
         notes: what a person should know.
     """
 
@@ -110,6 +114,8 @@ class ChangeReference:
     n_patients: int
     noise: NoiseFloor | None
     axis: SeverityAxis | None
+    placebo_share: float | None = None
+    n_placebo: int = 0
     notes: tuple[str, ...] = ()
 
     def means_of(self, views: Sequence[str]) -> Floats:

@@ -66,6 +66,8 @@ def _change_mapping(known: ChangeReference) -> dict[str, Any]:
         "n_visits": known.n_visits,
         "n_transitions": known.n_transitions,
         "n_patients": known.n_patients,
+        "placebo_share": known.placebo_share,
+        "n_placebo": known.n_placebo,
         "notes": list(known.notes),
         "is_independent": None if noise is None else noise.is_independent,
         "axis": None if axis is None else _numbers(axis),

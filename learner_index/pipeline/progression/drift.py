@@ -61,6 +61,8 @@ def change_figures(
             "start_bandwidth": known.start_bandwidth,
             "day_bandwidth": known.day_bandwidth,
             "effective_rank": known.effective_rank,
+            "placebo_share": known.placebo_share,
+            "n_placebo": known.n_placebo,
             "noise": noise_figures(known),
             "axis": axis_figures(known),
             "drift": {name: getattr(moved, name) for name in moved.__dataclass_fields__},

@@ -159,19 +159,6 @@ def noise_notes(known: ChangeReference) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def noise_of_starts(known: ChangeReference, scales: Floats) -> float | None:
-    """Noise of a visit embedding beside the spread of start states, as SDs; None without repeats.
-
-    Args:
-        known: noise floor and h_u.
-        scales: (v,) noise of visits, in that of one scan.
-    """
-    if known.noise is None or not known.start_bandwidth or not len(scales):
-        return None
-    squares = np.mean(np.sum(np.square(known.noise.differences, dtype=np.float64), axis=1))
-    return float(np.sqrt(squares) * np.mean(scales) / known.start_bandwidth)
-
-
 def axis_noise(axis: SeverityAxis | None, known: ChangeReference) -> float | None:
     """Standard deviation of one scan's position when it is repeated; None without repeats."""
     if axis is None or known.noise is None:

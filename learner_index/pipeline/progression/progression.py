@@ -18,6 +18,7 @@ from learner_index.data.progression import (
     Progressions,
     Support,
 )
+from learner_index.data.reference import ChangeReference
 from learner_index.errors import QueryError
 from learner_index.pipeline.progression.columns import OWN
 from learner_index.pipeline.progression.measure import (
@@ -25,7 +26,6 @@ from learner_index.pipeline.progression.measure import (
     changes,
     noise_figures,
     noise_notes,
-    noise_of_starts,
 )
 from learner_index.pipeline.progression.question import Ask, Asked, asked, settled
 from learner_index.pipeline.progression.source import ChangeSource, Followed
@@ -33,7 +33,8 @@ from learner_index.pipeline.roles import SEEN, seen_note
 from learner_index.search.hits import plain
 from learner_index.search.progression import FoundChanges, all_parts, find_changes
 
-_NOISY = 0.3  # noise of starts, beside their spread, from which the set's p is too small
+TRUSTED = 0.1
+"""Share of unchanged patients with p at most 0.05 above which that test is not told."""
 _LEAST_SCORED = 3  # hits with a known score change below which no median is given
 
 
@@ -62,8 +63,9 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
     hits = _hits(followed, meant, found, options)
     known = followed.known
     notes = found.notes + followed.notes + meant.notes + noise_notes(known)
-    if is_told and test is not None and test["method"] == "permute":
-        notes += _shared_noise(followed)
+    if test is not None and test["method"] == "permute":
+        notes += (_doubt(known),)
+        test = test if (known.placebo_share or 0.0) <= TRUSTED else None
     if not support.is_supported:
         notes = (_unsupported(support), *notes)
     return Progressions(
@@ -112,16 +114,23 @@ def _unsupported(support: Support) -> str:
     )
 
 
-def _shared_noise(followed: Followed) -> tuple[str, ...]:
-    """A warning that noise alone makes those who start alike change alike."""
-    share = noise_of_starts(followed.known, followed.visits.scale)
-    if share is None or share < _NOISY:
-        return ()
-    note = (
-        f"the noise of a visit is {share:.0%} of the spread of start states, and a start shares "
-        "it with its change: p of the set is too small; --direction-only is free of this"
+def _doubt(known: ChangeReference) -> str:
+    """What is known of the test of a set of hits that start alike, tried where nothing changed."""
+    if known.placebo_share is None:
+        return (
+            "a start shares its noise with its change, so p of the set may be too small; fewer "
+            "than 20 patients have repeats to try that on (--direction-only is free of it)"
+        )
+    tried = (
+        f"tried on repeats of {known.n_placebo} patients, where nothing changed, it is at most "
+        f"0.05 for {known.placebo_share:.0%}"
     )
-    return (note,)
+    if known.placebo_share <= TRUSTED:
+        return f"p of the set: {tried}"
+    return (
+        f"no p for the set: {tried}, because those who start alike share noise; "
+        "--direction-only has a test that is free of this"
+    )
 
 
 def _how_sure(

@@ -14,7 +14,11 @@ from statsmodels.stats.multitest import multipletests
 
 from learner_index.data.progression import HIT_FIELDS
 from learner_index.errors import QueryError, SettingsError
+from learner_index.pipeline.progression.reference import fit_whole_reference
+from learner_index.pipeline.progression.source import ChangeSource
+from learner_index.search.table import SearchTable
 from tests.pipeline.progression.store_of import (
+    NOWHERE,
     SICK,
     WIDTH,
     ask,
@@ -249,6 +253,37 @@ def test_chance_is_tested_by_the_draws_asked_for(source):
     assert found.chance["method"] == "permute"
     assert found.chance["statistic"] == pytest.approx(np.mean([h.similarity for h in found]))
     assert ask(source, "P3", n_draws=0).chance is None
+
+
+@pytest.mark.parametrize(
+    ("share", "is_told", "said"),
+    [
+        (0.05, True, "p of the set: tried on repeats of 40 patients, where nothing changed, it is"),
+        (0.1, True, "at most 0.05 for 10%"),
+        (0.11, False, "no p for the set: tried on repeats of 40 patients"),
+        (None, True, "fewer than 20 patients have repeats to try that on"),
+    ],
+)
+def test_a_test_that_finds_what_is_not_there_is_not_told(cohort, share, is_told, said):
+    """Where start states count, p is withheld if it is small for repeats; by direction it stays."""
+    embeddings, obs = cohort
+    fitted = fit_whole_reference(embeddings, obs)
+    known = {
+        modality: replace(of, placebo_share=share, n_placebo=40)
+        for modality, of in fitted.changes.items()
+    }
+    reference = replace(fitted, changes=known)
+    table = SearchTable(embeddings, obs, clock="patient", reference=reference)
+    source = ChangeSource(NOWHERE, 0, table, lambda: reference)
+
+    found = ask(source, "P3", n_draws=9)
+    by_direction = ask(source, "P3", n_draws=9, direction_only=True)
+
+    assert (found.chance is not None) == is_told
+    assert found.outcome is not None
+    assert sum(said in note for note in found.notes) == 1
+    assert by_direction.chance["method"] == "flip"
+    assert not any("of the set" in note or "for the set" in note for note in by_direction.notes)
 
 
 def test_a_common_direction_is_more_than_chance():

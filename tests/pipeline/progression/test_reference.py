@@ -156,6 +156,8 @@ def _altered(record, path):
         other = (*value, "more")
     elif isinstance(value, bool):
         other = not value
+    elif value is None:
+        other = 0.5
     else:
         other = value + 1
     return replace(record, **{path[0]: other})

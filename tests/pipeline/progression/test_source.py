@@ -311,5 +311,7 @@ def test_refuses_a_patient_it_does_not_know(ask):
 
 def test_refuses_a_patient_not_seen_until_a_day(ask):
     """Patient and day are named."""
-    with pytest.raises(QueryError, match=r"patient 'p3' has no scan until day -2: choose a later day"):
+    with pytest.raises(
+        QueryError, match=r"patient 'p3' has no scan until day -2: choose a later day"
+    ):
         ask().followed("all").of_patient("p3", "all", -2.0)
