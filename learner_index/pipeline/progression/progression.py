@@ -123,7 +123,7 @@ def _doubt(known: ChangeReference) -> str:
         )
     tried = (
         f"tried on repeats of {known.n_placebo} patients, where nothing changed, it is at most "
-        f"0.05 for {known.placebo_share:.0%}"
+        f"0.05 for {round(known.placebo_share * known.n_placebo)} of them"
     )
     if known.placebo_share <= TRUSTED:
         return f"p of the set: {tried}"

@@ -259,7 +259,7 @@ def test_chance_is_tested_by_the_draws_asked_for(source):
     ("share", "is_told", "said"),
     [
         (0.05, True, "p of the set: tried on repeats of 40 patients, where nothing changed, it is"),
-        (0.1, True, "at most 0.05 for 10%"),
+        (0.1, True, "at most 0.05 for 4 of them"),
         (0.11, False, "no p for the set: tried on repeats of 40 patients"),
         (None, True, "fewer than 20 patients have repeats to try that on"),
     ],
