@@ -9,12 +9,13 @@ share of such transitions among those of other patients, patients weighing the s
 95 %, over patients, who are drawn as queries and as hits: a patient drawn twice is found twice, one
 not drawn makes room for the next in the ranking.
 
-Beside the store: the true state, whose cosines are no ceiling (they take a step of drift for as
-good as a long one) and whose distances are; severity alone, all that one number could tell; the
-observed score change; a ridge that was given the true states or changes of other patients, to tell
-what the embeddings hold; and deltas dealt out to other patients, which must give about 1: its range
-is that of ten such deals. "distance" ranks by the length of the difference of two changes, d - d',
-which is no part of the package: it tells what looking at lengths would change.
+Beside the store: its embeddings whitened by repeats; the true state, whose cosines are no ceiling
+(they take a step of drift for as good as a long one) and whose distances are; severity alone, all
+that one number could tell; the observed score change; a ridge that was given the true states or
+changes of other patients, to tell what the embeddings hold; and deltas dealt out to other patients,
+which must give about 1: its range is that of ten such deals. "distance" ranks by the length of the
+difference of two changes, d - d', which is no part of the package: it tells what looking at lengths
+would change.
 
 Repeat scans are steps of patients who did not change. Asked about as if they were changes, the test
 of a set of hits should give p of at most 0.05 to one patient in twenty.
@@ -283,7 +284,12 @@ def main() -> None:
     plain = obs.drop(columns="view")  # a state has no view
     owners = pd.factorize(obs["patient_id"])[0].astype(np.int64)
     told = predicted(cohort.embeddings.astype(float), state, owners)
-    sources = {"store": cohort.changes, "store, ridge to true state": source_of(told, plain)}
+    whitening = cohort.changes.followed("consecutive").known.whitening
+    sources = {
+        "store": cohort.changes,
+        "store, whitened by repeats": source_of(cohort.embeddings @ whitening, obs),
+        "store, ridge to true state": source_of(told, plain),
+    }
     if asked.manifest:
         features = measured(asked.manifest, obs["scan_id"].astype(str))
         sources["handcrafted"] = source_of(features, obs)
