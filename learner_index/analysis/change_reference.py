@@ -1,5 +1,7 @@
 """What named patients' visits and changes look like: fitted once, then every answer rests on it."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from learner_index.errors import NotEnoughDataError
 
 _MOST_PAIRED = 1000  # patients whose transitions are compared for bandwidths
 _MOST_REPEATS = 2000  # pairs of repeats kept
+_LEAST_UNSEEN = 20  # patients with scores the axis is fitted on alone, unseen by the encoder
 _NO_AXIS = "no severity axis"
 _LEAST_DAYS = 0.1  # least h_t: days that differ by a tenth are alike
 _ROUNDING = 1e-12  # share of the largest embedding that visits differ by when they are equal
@@ -22,12 +25,13 @@ _ROUNDING = 1e-12  # share of the largest embedding that visits differ by when t
 def fit_change_reference(
     embeddings: Reals,
     patient: Names,
+    *,
     visit: Integers,
     view: Names | None,
     day: Reals,
     score: Reals,
     is_rescan: NDArray[np.bool_],
-    *,
+    is_seen: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> ChangeReference | None:
     """What is known of visits and changes of some patients' scans of one modality.
@@ -40,6 +44,8 @@ def fit_change_reference(
         day: (n,) day, NaN unknown.
         score: (n,) health score, higher is healthier, NaN unknown.
         is_rescan: (n,) True for scans marked as independent repeats.
+        is_seen: (n,) True for scans of patients the encoder was trained or tuned on. The axis is
+            fitted without them where 20 others have scores. None: there are none.
         seed: of folds, bootstrap draws and the transitions compared for bandwidths.
 
     Returns:
@@ -62,7 +68,9 @@ def fit_change_reference(
     owners = visits.patient[visits.scan_visit]
     noise = fit_noise_floor(embeddings, visits.scan_group, owners, is_rescan)
     whitening, is_noise = _whitening(moved, visits.patient, noise)
-    axis, notes = _axis(moved, whitening, visits, seed)
+    seen = np.zeros(len(visits), np.bool_)
+    seen[visits.scan_visit] = False if is_seen is None else is_seen
+    axis, notes = _axis(moved, whitening, visits, seen, seed)
     transitions = Transitions.of(visits)
     start, days = _bandwidths(moved, transitions, seed)
     tried = None
@@ -101,15 +109,20 @@ def _whitening(moved: Floats, patient: Integers, noise: NoiseFloor | None) -> tu
 
 
 def _axis(
-    moved: Floats, whitening: Floats, visits: Visits, seed: int
+    moved: Floats, whitening: Floats, visits: Visits, seen: NDArray[np.bool_], seed: int
 ) -> tuple[SeverityAxis | None, tuple[str, ...]]:
-    """The severity axis, or why there is none."""
+    """The severity axis, of patients the encoder has not seen where they suffice; or why none."""
+    scored = np.isfinite(visits.score)
+    used = np.ones(len(visits), np.bool_)
+    if len(np.unique(visits.patient[scored & ~seen])) >= _LEAST_UNSEEN:
+        used = ~seen
+    score, patient = visits.score[used], visits.patient[used]
     try:
-        axis = fit_severity_axis(moved, whitening, visits.score, visits.patient, seed=seed)
+        axis = fit_severity_axis(moved[used], whitening, score, patient, seed=seed)
     except NotEnoughDataError as error:
         said = str(error)
         return None, (said if said.startswith(_NO_AXIS) else f"{_NO_AXIS}: {said}",)
-    return axis, ()
+    return replace(axis, n_seen=len(np.unique(visits.patient[scored & used & seen]))), ()
 
 
 def _bandwidths(moved: Floats, transitions: Transitions, seed: int) -> tuple[float, float]:

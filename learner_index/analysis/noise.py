@@ -4,17 +4,15 @@ Which space and which axis its differences are seen in is the caller's.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.analysis.distance import Floats, Integers, Reals
 from learner_index.analysis.space import shrunk_covariance
+from learner_index.data.progression import Verdict
 from learner_index.data.reference import NoiseFloor
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
-
-Verdict = Literal["worsening", "improving", "steady", "no noise floor"]
 
 _ROUNDING = 1e-12  # values closer than this are equal
 
@@ -218,16 +216,23 @@ def benjamini_hochberg(p_values: Reals) -> Floats:
     return found
 
 
-def verdicts(on_axis: Reals, p_values: Reals | None, alpha: float) -> list[Verdict]:
+def verdicts(
+    on_axis: Reals,
+    p_values: Reals | None,
+    alpha: float,
+    is_sure: NDArray[np.bool_] | None = None,
+) -> list[Verdict]:
     """What each transition was: worsening, improving or steady, where a noise floor can tell.
 
     Args:
         on_axis: (t,) change along the severity axis, any unit; positive is worse.
         p_values: (t,) chance of such a change by noise alone; NaN is unknown. None: of all.
         alpha: a change with p above it is steady, between 0 and 1.
+        is_sure: (t,) whether it is known which way a change went. None: of all.
 
     Returns:
-        One a transition; "no noise floor" where p is unknown, and "steady" where nothing moved.
+        One a transition; "no noise floor" where p is unknown, "steady" where nothing moved, and
+        "uncertain" for a change beyond noise that is not sure.
 
     Raises:
         SettingsError: alpha is no share.
@@ -243,9 +248,11 @@ def verdicts(on_axis: Reals, p_values: Reals | None, alpha: float) -> list[Verdi
         raise QueryError(
             f"transition {strays[0]} changed, but not known which way: give its change on the axis"
         )
-    names: list[Verdict] = ["steady", "worsening", "improving", "no noise floor"]
-    kinds = np.where(is_beyond, np.sign(change), 0.0)  # 0, 1, -1
-    return [names[kind] for kind in np.where(np.isnan(p), 3, kinds % 3).astype(int)]
+    names: list[Verdict] = ["steady", "worsening", "improving", "uncertain", "no noise floor"]
+    kinds = np.where(is_beyond, np.sign(change), 0.0) % 3  # 0, 1, 2 for -1
+    if is_sure is not None:
+        kinds = np.where((kinds > 0) & ~is_sure, 3, kinds)
+    return [names[kind] for kind in np.where(np.isnan(p), 4, kinds).astype(int)]
 
 
 def band(floor_values: Reals, owners: Integers, *, level: float = 0.9) -> float:

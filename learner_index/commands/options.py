@@ -27,6 +27,9 @@ Match = Annotated[
         help="Like the query's patient: sex, 'age±5' (or 'age+-5'), 'site!='.",
     ),
 ]
+Modality = Annotated[
+    str | None, typer.Option(help="The modality meant, where the store has several.")
+]
 AsOf = Annotated[float | None, typer.Option(help="Cohort clock: hide everything after this day.")]
 UntilDay = Annotated[
     float | None, typer.Option(help="Leave out the query's own scans after this day.")

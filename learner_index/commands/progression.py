@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import chosen_columns, plural, text_table
+from learner_index.commands.show import chosen_columns, noise_floor_words, plural, text_table
 
 if TYPE_CHECKING:
     from learner_index.data.progression import Change, Progressions
@@ -77,9 +77,7 @@ def progression(
     ] = "1,1,1",
     where: shared.Where = None,
     match: shared.Match = None,
-    modality: Annotated[
-        str | None, typer.Option(help="The modality meant, where the store has several.")
-    ] = None,
+    modality: shared.Modality = None,
     as_of: shared.AsOf = None,
     until_day: shared.UntilDay = None,
     include_self: Annotated[
@@ -192,11 +190,17 @@ def _sure(found: "Progressions") -> list[str]:
     lines = []
     outcome, chance = found.outcome, found.chance
     if outcome is not None and outcome.median_delta_score is not None:
+        counts = "no verdict can be given"
+        if outcome.n_improving is not None:
+            counts = (
+                f"{outcome.n_improving} improving, {outcome.n_steady} steady, "
+                f"{outcome.n_worsening} worsening"
+            )
+            counts += f", {outcome.n_uncertain} uncertain" if outcome.n_uncertain else ""
         lines.append(
             f"outcome: median change of health score {outcome.median_delta_score:+.3g} "
             f"(quartiles {outcome.low_delta_score:+.3g} to {outcome.high_delta_score:+.3g}) in "
-            f"{outcome.n_scored} of {plural(outcome.n_hits, 'hit')}; {outcome.n_improving} "
-            f"improving, {outcome.n_steady} steady, {outcome.n_worsening} worsening"
+            f"{outcome.n_scored} of {plural(outcome.n_hits, 'hit')}; {counts}"
         )
     if chance is not None:
         lines.append(
@@ -204,19 +208,9 @@ def _sure(found: "Progressions") -> list[str]:
             f"{_NULLS[chance['method']]}, {chance['null_mean']:.2f} (95 % below "
             f"{chance['null_high']:.2f}): p = {chance['p_value']:.3f}, {chance['n_draws']} draws"
         )
+    started = "started alike" if found.weights[1] else "are eligible; start states not compared"
     lines.append(
-        f"support: {found.support.n_similar:.1f} patients started alike; deltas spread in "
-        f"{found.effective_rank:.1f} directions{_floor(found.noise)}"
+        f"support: {found.support.n_similar:.1f} patients {started}; deltas spread in "
+        f"{found.effective_rank:.1f} directions; {noise_floor_words(found.noise)}"
     )
     return lines
-
-
-def _floor(noise: Any) -> str:
-    """What the noise floor rests on."""
-    if noise is None:
-        return "; no noise floor"
-    kind = "independent" if noise["is_independent"] else "same-session"
-    return (
-        f"; noise floor from {plural(noise['n_repeats'], kind + ' repeat')} of "
-        f"{plural(noise['n_patients'], 'patient')}"
-    )

@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,6 +90,17 @@ def chosen_columns(
 def plural(n: int, noun: str) -> str:
     """A count with its noun."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def noise_floor_words(noise: Mapping[str, Any] | None) -> str:
+    """What the noise floor rests on."""
+    if noise is None:
+        return "no noise floor"
+    kind = "independent" if noise["is_independent"] else "same-session"
+    return (
+        f"noise floor from {plural(noise['n_repeats'], kind + ' repeat')} of "
+        f"{plural(noise['n_patients'], 'patient')}"
+    )
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, text_table
+from learner_index.commands.show import noise_floor_words, plural, text_table
 
 if TYPE_CHECKING:
     from learner_index.data.progression import Trajectory
@@ -37,9 +37,7 @@ def trajectory(
     ] = 0.1,
     where: shared.Where = None,
     match: shared.Match = None,
-    modality: Annotated[
-        str | None, typer.Option(help="The modality meant, where the store has several.")
-    ] = None,
+    modality: shared.Modality = None,
     as_of: shared.AsOf = None,
     until_day: shared.UntilDay = None,
     json: shared.Json = False,
@@ -76,19 +74,28 @@ def _print(found: "Trajectory") -> None:
         if rows:
             typer.echo(f"\n{title}")
             typer.echo(text_table(names, [[row[name] for name in names] for row in rows]))
-    axis = found.axis
+    for line in (*_about(found), *(f"note: {note}" for note in found.notes)):
+        typer.echo(line, err=True)
+
+
+def _about(found: "Trajectory") -> list[str]:
+    """What positions, steps and likes rest on, a line each."""
+    lines = []
+    axis, n_single = found.axis, found.n_single
     if axis is not None:
-        typer.echo(
+        lines.append(
             f"position: along the severity axis, higher is sicker, in {axis['unit']}; low to "
             f"high: 95 % by {axis['n_draws']} bootstrap draws of "
-            f"{plural(axis['n_patients'], 'patient')}; R² {axis['r2']:.2f} for patients left out",
-            err=True,
+            f"{plural(axis['n_patients'], 'patient')}; R² {axis['r2']:.2f} for patients left out"
         )
+    if found.noise is not None:  # else a note says why
+        lines.append(noise_floor_words(found.noise))
     if found.likes:
-        typer.echo(
+        lines.append(
             f"{plural(found.n_eligible_patients, 'patient')} compared; day_shift: days by which "
-            "they reach the same state later",
-            err=True,
+            "they reach the same state later"
         )
-    for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
+    if n_single:
+        verb = "is no path" if n_single == 1 else "are no paths"
+        lines.append(f"{plural(n_single, 'patient')} of one visit {verb}")
+    return lines

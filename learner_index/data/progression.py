@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SPEEDS = ("speed", "axis_speed", "score_speed")
-Verdict = Literal["improving", "steady", "worsening", "no noise floor", "no severity axis"]
+Verdict = Literal[
+    "improving", "steady", "worsening", "uncertain", "no noise floor", "no severity axis"
+]
+"""`uncertain`: beyond noise, but draws of the axis disagree which way the change went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,9 @@ class Change:
         views: the views both visits have; differences are taken over these alone.
         length: ‖d‖, in the units of the space; it has no sign.
         length_p: share of repeats that lie as far apart, chance included; None without repeats.
-        on_axis: change along the severity axis in standard deviations of its noise; positive is
-            worse. None without an axis.
+        on_axis: change along the severity axis; positive is worse. In standard deviations of one
+            repeat scan, or of visits where there are no repeats: `axis["unit"]` tells. None
+            without an axis.
         off_share: share of d, squared, that is not along the axis, 0..1.
         verdict: what the change along the axis means beside the noise floor.
         health_score, later_health_score: of both visits, higher is healthier; None where unknown.
@@ -131,7 +135,8 @@ class Outcome:
         n_scored: hits with a health score at both visits.
         median_delta_score, low_delta_score, high_delta_score: median and quartiles of these;
             None where fewer than three have one.
-        n_improving, n_steady, n_worsening: hits by verdict; all 0 without a noise floor.
+        n_improving, n_steady, n_worsening, n_uncertain: hits by verdict; None where none can be
+            given: no axis, or no noise floor that can tell a change.
     """
 
     n_hits: int
@@ -139,9 +144,10 @@ class Outcome:
     median_delta_score: float | None
     low_delta_score: float | None
     high_delta_score: float | None
-    n_improving: int
-    n_steady: int
-    n_worsening: int
+    n_improving: int | None
+    n_steady: int | None
+    n_worsening: int | None
+    n_uncertain: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,8 @@ class Likeness:
         rank: 1 is the most alike.
         patient_id: whose.
         distance: soft-DTW divergence a visit, in units of h_u²; 0 is the same path.
-        day_shift: days by which this patient is in the same state later, on their own clock.
+        day_shift: days by which this patient is in the same state later; days counted from the
+            first visit on the cohort clock, as given on the patient clock.
         shift_spread: standard deviation of that over matched visits; 0 is a pure shift.
         n_visits: on the path.
         from_day, to_day: its first and last day.
@@ -275,6 +282,12 @@ class Likeness:
     to_day: float
     delta_score: float | None
     columns: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat mapping; the record's own fields win over columns of the same name."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del own["columns"]
+        return own | {name: value for name, value in self.columns.items() if name not in own}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -318,7 +331,7 @@ class Trajectory:
         found = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "path"}
         found["stops"] = [asdict(stop) for stop in self.stops]
         found["steps"] = [asdict(step) | speeds(step) for step in self.steps]
-        found["likes"] = [asdict(like) for like in self.likes]
+        found["likes"] = [like.to_dict() for like in self.likes]
         return dict(_listed(found))
 
     def to_json(self) -> str:
@@ -337,6 +350,14 @@ class Trajectory:
 
         rows = [asdict(step) | speeds(step) for step in self.steps]
         names = [*Change.__dataclass_fields__, *_SPEEDS]
+        return pd.DataFrame(rows, columns=None if rows else names)
+
+    def likes_frame(self) -> "pd.DataFrame":
+        """One row a patient with a similar path, best first, with their first visit's columns."""
+        import pandas as pd
+
+        rows = [like.to_dict() for like in self.likes]
+        names = [name for name in Likeness.__dataclass_fields__ if name != "columns"]
         return pd.DataFrame(rows, columns=None if rows else names)
 
 

@@ -33,6 +33,7 @@ class SeverityAxis:
             patients.
         n_visits, n_patients: with a health score.
         n_followed: patients with two scored visits or more, on whom `slope_within` rests.
+        n_seen: patients among them that the encoder was trained or tuned on: they flatter r2.
     """
 
     direction: Floats
@@ -50,6 +51,7 @@ class SeverityAxis:
     n_visits: int
     n_patients: int
     n_followed: int
+    n_seen: int = 0
 
     @property
     def is_informative(self) -> bool:

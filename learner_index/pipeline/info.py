@@ -170,6 +170,8 @@ def _notes(path: Path, reference: Reference | None, patients: set[str]) -> tuple
         notes.append(f"{n_gone} of the reference's patients are no longer here: `refit {path}`")
     elif len(patients) > 1.2 * len(fitted):
         notes.append(f"the cohort has grown since the reference was fitted: `refit {path}`")
+    elif reference and not reference.changes and len(patients) > 1:
+        notes.append(f"the reference knows nothing of changes: `refit {path}`")
     if leftovers(path):
         notes.append("a writer is at work or was killed: uncommitted rows stay invisible")
     return tuple(notes)

@@ -104,8 +104,9 @@ def _change(found: Mapping[str, Any]) -> ChangeReference:
             np.asarray(found["repeat_owners"], np.int64),
             is_independent,
         )
+    known = {name: facts[name] for name in facts if name in ChangeReference.__dataclass_fields__}
     return ChangeReference(
-        **{**facts, "notes": tuple(facts["notes"])},
+        **{**known, "notes": tuple(facts["notes"])},
         center=np.asarray(found["center"], np.float64),
         view_means=dict(zip(views, means, strict=True)),
         whitening=np.asarray(found["whitening"], np.float64),
@@ -116,7 +117,11 @@ def _change(found: Mapping[str, Any]) -> ChangeReference:
 
 def _axis(numbers: Mapping[str, Any], found: Mapping[str, Any]) -> SeverityAxis:
     """The axis, its numbers and arrays together."""
-    known: dict[str, Any] = {k: float("nan") if v is None else v for k, v in numbers.items()}
+    known: dict[str, Any] = {
+        name: float("nan") if value is None else value
+        for name, value in numbers.items()
+        if name in SeverityAxis.__dataclass_fields__  # a later version may know more
+    }
     return SeverityAxis(
         direction=np.asarray(found["axis_direction"], np.float64),
         draws=np.asarray(found["axis_draws"], np.float32),

@@ -43,7 +43,7 @@ def cohort(seed=0, patients=7, visits=2, repeats=1, *, width=3, marked=True, sco
 
 
 def fit(u, columns, **options):
-    return fit_change_reference(u, *columns.values(), **options)
+    return fit_change_reference(u, **columns, **options)
 
 
 def changed(columns, **others):
@@ -334,3 +334,16 @@ def test_refuses_a_visit_of_two_patients():
 
     with pytest.raises(QueryError, match="one visit has scans of patients p0000 and p0001"):
         fit(u, changed(columns, visit=np.zeros(len(u), int)))
+
+
+@pytest.mark.parametrize(("n_unseen", "is_honest"), [(30, True), (10, False)])
+def test_an_encoder_that_memorises_makes_no_axis(n_unseen, is_honest):
+    """Embeddings that hold the scores of patients trained on, and of no others, say nothing."""
+    u, columns = cohort(4, patients=60 + n_unseen)
+    is_seen = np.repeat(np.arange(60 + n_unseen) < 60, 2)
+    u[~is_seen] = np.random.default_rng(1).permutation(u[~is_seen])
+
+    found = fit(u, columns, is_seen=is_seen).axis
+
+    assert (found.r2 < 0.1) == is_honest
+    assert (found.n_seen, found.n_patients) == ((0, 30) if is_honest else (60, 70))

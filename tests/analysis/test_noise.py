@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.covariance import ledoit_wolf
 
+from learner_index.analysis import noise
 from learner_index.analysis.noise import (
     band,
     benjamini_hochberg,
@@ -17,6 +18,7 @@ from learner_index.analysis.noise import (
     verdicts,
 )
 from learner_index.analysis.transitions import Transitions, Visits
+from learner_index.data import progression
 from learner_index.data.reference import NoiseFloor
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 
@@ -407,6 +409,22 @@ def test_verdicts_need_a_change_beyond_noise():
     )
 
     assert found == ["worsening", "improving", "steady", "steady", "no noise floor"]
+
+
+def test_a_change_that_is_not_sure_is_uncertain():
+    """Beyond noise either way it is uncertain; steady and unknown changes stay what they are."""
+    changes = np.array([2.0, -2.0, 2.0, 0.0, 2.0, 2.0])
+    p, is_sure = np.array([0.1, 0.01, 0.11, 0.01, np.nan, 0.1]), np.array([False] * 5 + [True])
+
+    found = verdicts(changes, p, 0.1, is_sure)
+
+    wanted = ["uncertain", "uncertain", "steady", "steady", "no noise floor", "worsening"]
+    assert found == wanted
+
+
+def test_verdicts_are_those_of_the_records():
+    """There is one list of verdicts: that of the records which carry them."""
+    assert noise.Verdict is progression.Verdict
 
 
 def test_without_a_floor_every_verdict_says_so():

@@ -12,6 +12,7 @@ from learner_index.analysis import severity
 from learner_index.analysis.axis_slopes import PENALTIES, fit_slopes, ridge, ridge_path
 from learner_index.analysis.resample import draw_weights
 from learner_index.analysis.severity import (
+    axis_direction,
     fit_severity_axis,
     position_intervals,
     positions,
@@ -128,6 +129,30 @@ def test_direction_is_the_ridge_against_health():
     slow = slow_ridge(u @ w, score, weights(patient), axis.penalty).coef_
     np.testing.assert_allclose(axis.direction, -unit(slow), atol=1e-9)
     assert axis.penalty in PENALTIES
+
+
+def test_the_direction_at_a_penalty_is_that_of_the_axis(monkeypatch):
+    """Same penalty: the direction of the axis, sign and all; no penalty is chosen."""
+    u, w, score, patient = cohort(14, noise=3.0)
+    score[::7] = np.nan
+    axis = fit_severity_axis(u, w, score, patient, n_draws=1)
+    monkeypatch.setattr(severity, "_cross_fit", None)
+
+    found = axis_direction(u, w, score, patient, axis.penalty)
+
+    np.testing.assert_array_equal(found, axis.direction)
+    np.testing.assert_allclose(axis_direction(u, w, -score, patient, axis.penalty), -found)
+
+
+@pytest.mark.parametrize("penalty", [PENALTIES[0], PENALTIES[-1], 7.0])
+def test_the_direction_at_a_penalty_is_a_ridge(penalty):
+    """Any penalty, of the grid or not: scikit-learn's slopes against health, of length 1."""
+    u, w, score, patient = cohort(15, noise=3.0)
+
+    found = axis_direction(u, w, score, patient, penalty)
+
+    slow = slow_ridge(u @ w, score, weights(patient), penalty).coef_
+    np.testing.assert_allclose(found, -unit(slow), atol=1e-9)
 
 
 def slow_cross_fit(u, w, score, patient, n_folds, seed):
@@ -681,8 +706,9 @@ def test_refuses_few_patients():
     score = np.full(len(u), np.nan)
     score[:12] = np.arange(12)
 
-    with pytest.raises(NotEnoughDataError, match="12 scored visits of 4 patients: add patients"):
-        fit_severity_axis(u, w, score, np.arange(len(u)) % 4)
+    for call in (fit_severity_axis, lambda *data: axis_direction(*data, 1.0)):
+        with pytest.raises(NotEnoughDataError, match="12 scored visits of 4 patients: add pat"):
+            call(u, w, score, np.arange(len(u)) % 4)
 
 
 def test_refuses_scores_that_do_not_vary():

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from learner_index.commands.show import noise_floor_words
 from tests.commands.changing import make_stores
 
 P3 = ("trajectory", "c.zarr", "--patient", "P3")
+A_ONLY = ("--where", "patient_id == A")
+A_IS_NO_PATH = "1 patient of one visit is no path"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,8 @@ def test_visits_steps_and_likes_are_tables(program):
     assert max(map(len, done.out.splitlines())) <= 80
     assert "position: along the severity axis, higher is sicker, in SD of a repeat" in done.err
     assert "13 patients compared; day_shift: days by which they reach" in done.err
+    assert "noise floor from 88 independent repeats of 14 patients" in done.err.splitlines()
+    assert "of one visit" not in done.err
 
 
 def test_the_answer_as_json(program):
@@ -66,6 +71,7 @@ def test_the_answer_as_json(program):
     }
     assert [stop["day"] for stop in found["stops"]] == [4, 13, 29]
     assert {like["patient_id"] for like in found["likes"]} <= {"P6", "P9", "P12"}
+    assert {like["site"] for like in found["likes"]} == {"Y"}
 
 
 def test_a_path_alone(program):
@@ -85,6 +91,32 @@ def test_one_visit_is_shown_and_called_no_path(program):
     assert done.out.startswith("A: 1 visit\n\nvisits\n")
     assert "steps" not in done.out
     assert "note: a patient with 1 dated visit has no path" in done.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [((), "3 patients of one visit are no paths"), (A_ONLY, A_IS_NO_PATH)]
+)
+def test_patients_of_one_visit_are_counted(program, asked, said):
+    """Those who may be found but have no path are told, in the number they are."""
+    done = program("trajectory", "odd.zarr", "--patient", "007", *asked)
+
+    assert done.code == 0
+    assert said in done.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (None, "no noise floor"),
+        ((79, 29, True), "noise floor from 79 independent repeats of 29 patients"),
+        ((1, 1, False), "noise floor from 1 same-session repeat of 1 patient"),
+    ],
+)
+def test_what_the_noise_floor_rests_on(noise, words):
+    """Repeats, of which kind, and of how many patients."""
+    names = ("n_repeats", "n_patients", "is_independent")
+
+    assert noise_floor_words(noise and dict(zip(names, noise, strict=True))) == words
 
 
 def test_without_axis_and_repeats(program):

@@ -79,7 +79,7 @@ PATH = Trajectory(
     patient_id="P1",
     stops=(Stop(2.0, ("a", "b"), 50.0, 0.1, 0.0, 0.2, None),),
     steps=(CHANGE,),
-    likes=(Likeness(1, "P2", 0.5, 3.0, 0.0, 2, 0.0, 9.0, None, {"site": None}),),
+    likes=(Likeness(1, "P2", 0.5, 3.0, 0.0, 2, 0.0, 9.0, None, {"site": None, "distance": 9.0}),),
     path=np.zeros((1, 3)),
     alpha=0.1,
     reference="abc",
@@ -168,16 +168,28 @@ def test_a_trajectorys_json_is_all_but_the_path():
     assert set(told) == set(PATH.__dataclass_fields__) - {"path"}
     assert told["stops"][0]["scan_ids"] == ["a", "b"]
     assert told["steps"][0]["speed"] == 0.5
-    assert told["likes"][0]["columns"] == {"site": None}
+    assert told["likes"] == [PATH.likes[0].to_dict()]
+
+
+def test_a_like_is_one_flat_mapping():
+    """Its fields and its columns, as in a hit; own fields win over columns of the same name."""
+    found = PATH.likes[0].to_dict()
+
+    assert list(found) == [*(n for n in Likeness.__dataclass_fields__ if n != "columns"), "site"]
+    assert (found["patient_id"], found["distance"], found["site"]) == ("P2", 0.5, None)
 
 
 def test_frames_of_a_trajectory():
-    """A row a stop and a row a step; without steps the columns stay."""
+    """A row a stop, a step or a like; without any the columns stay."""
     assert list(PATH.to_frame().columns) == list(Stop.__dataclass_fields__)
     steps = PATH.steps_frame()
     assert steps["axis_speed"].tolist() == [-0.25]
     empty = replace(PATH, steps=()).steps_frame()
     assert (list(empty.columns), len(empty)) == (list(steps.columns), 0)
+    likes = PATH.likes_frame()
+    assert (likes["patient_id"].tolist(), likes["distance"].tolist()) == (["P2"], [0.5])
+    none = replace(PATH, likes=()).likes_frame()
+    assert [*none.columns, "site"] == list(likes.columns)
 
 
 def test_an_axis_reports_frame_is_a_copy():

@@ -1,6 +1,7 @@
 """What a store holds in figures and words, whether it is whole, and tidying it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from learner_index.config import BuildOptions
 from learner_index.data.split import PatientSplit
 from learner_index.errors import StoreError, StoreLockedError, StoreNotFoundError
 from learner_index.pipeline.build import build
+from learner_index.pipeline.cohort import open_store
 from learner_index.pipeline.info import compact_store, store_info, verify_report
 from learner_index.store.lock import writer_lock
 from learner_index.store.reader import StoreReader
@@ -184,3 +186,17 @@ def test_where_limits_the_figures_to_what_was_built(tmp_path):
 
     found = store_info(tmp_path / "c.zarr")
     assert (found.n_scans, found.n_patients_followed) == (3, 0)
+
+
+def test_a_reference_of_an_earlier_version_is_noted(store):
+    """One that was fitted before changes were known asks for a refit, which settles it."""
+    with open_writer(store) as writer:
+        writer.add_reference(replace(writer.read().reference(), changes={}))
+
+    found = store_info(store)
+    open_store(store).refit()
+
+    assert found.notes == (f"the reference knows nothing of changes: `refit {store}`",)
+    assert found.changes == {}
+    assert store_info(store).notes == ()
+    assert store_info(store).changes[""]["n_patients"] == 3

@@ -13,7 +13,9 @@ MIXED = "mixed"
 OWN = (
     "patient_id",
     "day",
+    "from_day",
     "later_day",
+    "to_day",
     "delta_day",
     "health_score",
     "later_health_score",
@@ -64,7 +66,9 @@ def transition_columns(of_visits: pd.DataFrame, visits: VisitArrays) -> pd.DataF
     own = {
         "patient_id": found["patient_id"],
         "day": visits.day[earlier],
+        "from_day": visits.day[earlier],
         "later_day": visits.day[later],
+        "to_day": visits.day[later],
         "delta_day": visits.delta_day,
         "health_score": visits.score[earlier],
         "later_health_score": visits.score[later],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learner_index.analysis.distance import patient_mean
 from learner_index.analysis.noise import fit_noise_floor
-from learner_index.analysis.severity import fit_severity_axis
+from learner_index.analysis.severity import axis_direction
 from learner_index.analysis.transitions import Visits
 from learner_index.data.reference import ChangeReference, NoiseFloor, Reference
 from learner_index.data.visits import visit_codes
@@ -116,14 +116,16 @@ def changes_in_words(figures: Mapping[str, Mapping[str, Any]]) -> list[tuple[str
 
 
 def _turned(known: ChangeReference, moved: NDArray[np.float64], visits: Visits) -> float | None:
-    """Angle between the axis and one fitted now, in degrees."""
+    """Angle between the axis and one fitted now with the same penalty, in degrees."""
     if known.axis is None:
         return None
     try:
-        now = fit_severity_axis(moved, known.whitening, visits.score, visits.patient, n_draws=1)
+        now = axis_direction(
+            moved, known.whitening, visits.score, visits.patient, known.axis.penalty
+        )
     except NotEnoughDataError:
         return None
-    cosine = float(np.clip(now.direction @ known.axis.direction, -1.0, 1.0))
+    cosine = float(np.clip(now @ known.axis.direction, -1.0, 1.0))
     return float(np.degrees(np.arccos(cosine)))
 
 
@@ -176,6 +178,7 @@ def _noise(noise: Mapping[str, Any] | None, drift: Mapping[str, Any]) -> str:
     if noise is None:
         return "none: no visit has two scans of one view"
     kind = "independent" if noise["is_independent"] else "same-session (a lower bound)"
-    ratio = drift["noise_ratio"]
+    ratio, width = drift["noise_ratio"], noise["axis_band"]
     told = "" if ratio is None else f"; drift ×{ratio:.2f}"
+    told += "" if width is None else f"; 90 % of repeats within ±{width:.2f} on the axis"
     return f"{noise['n_repeats']:,} {kind} repeats of {noise['n_patients']:,} patients{told}"

@@ -1,5 +1,6 @@
 """What a transition amounts to, beside the noise floor and along the severity axis."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,16 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.analysis.noise import length_p_values, verdicts
-from learner_index.analysis.severity import split_by_axis
+from learner_index.analysis.noise import band, length_p_values, verdicts
+from learner_index.analysis.severity import positions, split_by_axis
 from learner_index.data.progression import Change, Verdict
-from learner_index.data.reference import ChangeReference, SeverityAxis
+from learner_index.data.reference import ChangeReference, NoiseFloor, SeverityAxis
 from learner_index.pipeline.progression.columns import scans_of
 from learner_index.pipeline.progression.source import Followed
 from learner_index.search.hits import plain
 
 ALPHA = 0.1
 """A change counts where repeats differ as much in fewer than this share: a 90 % band."""
+AGREEMENT = 0.95
+"""Share of the axis's draws that must agree which way a change went."""
+_BLOCK = 4096  # changes whose sides of all draws are looked at together
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +53,8 @@ def measure(
         deltas: (t, e).
         scales: (t,) noise of each delta, in that of two single scans' difference.
         known: noise floor and axis.
-        alpha: a change along the axis counts where its p-value is at most this.
+        alpha: a change along the axis counts where its p-value is at most this, and no verdict
+            is given where none could be that small.
     """
     length = np.linalg.norm(np.asarray(deltas, np.float64), axis=1)
     noise, axis = known.noise, known.axis
@@ -61,12 +66,41 @@ def measure(
     if axis is None:
         return Measures(length, length_p, None, None, untold)
     split = split_by_axis(deltas, axis, known.whitening)
-    axis_p = None
-    if noise is not None:
+    axis_p, said = None, untold
+    if noise is not None and can_tell(noise, alpha):
         floor = split_by_axis(noise.differences, axis, known.whitening).on_axis
         axis_p = length_p_values(np.abs(split.on_axis), scales, np.abs(floor))
-    said = tuple(verdicts(split.on_axis, axis_p, alpha)) if axis.is_informative else untold
+    if axis.is_informative:
+        is_sure = sign_agreement(deltas, axis, known.whitening) >= AGREEMENT
+        said = tuple(verdicts(split.on_axis, axis_p, alpha, is_sure))
     return Measures(length, length_p, split.on_axis, split.off_share, said)
+
+
+def can_tell(noise: NoiseFloor, alpha: float) -> bool:
+    """Whether a change beyond all repeats has a p-value of at most alpha: 1 / (repeats + 1)."""
+    return 1 / (len(noise.owners) + 1) <= alpha
+
+
+def sign_agreement(
+    deltas: NDArray[np.floating], axis: SeverityAxis, whitening: NDArray[np.floating]
+) -> Floats:
+    """(t,) share of the axis's draws, 0 to 1, by which a change goes the way it goes by the axis.
+
+    It tells the doubt about the axis alone: other patients might have turned it.
+
+    Args:
+        deltas: (t, e) not whitened.
+        axis: of the same space.
+        whitening: (e, e) the W it was fitted behind.
+    """
+    side = np.sign(positions(axis, deltas, whitening))
+    draws = whitening @ axis.draws.T.astype(np.float64)  # (e, b)
+    found = np.empty(len(side))
+    for start in range(0, len(side), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        sides = np.sign(np.asarray(deltas[part], np.float64) @ draws)
+        found[part] = np.mean(sides == side[part, None], axis=1)
+    return found
 
 
 def changes(
@@ -118,13 +152,22 @@ def columns_of_visits(followed: Followed, rows: NDArray[np.int64]) -> pd.DataFra
 
 
 def noise_figures(known: ChangeReference) -> dict[str, Any] | None:
-    """What the noise floor rests on, JSON-ready; None without repeats."""
-    if known.noise is None:
+    """What the noise floor rests on, JSON-ready; None without repeats.
+
+    `axis_band`: 90 % of repeats, patients weighted equally, differ by at most this along the axis,
+    either way and in its unit; None without an informative axis.
+    """
+    noise, axis = known.noise, known.axis
+    if noise is None:
         return None
+    width = None
+    if axis is not None and axis.is_informative:
+        width = band(positions(axis, noise.differences, known.whitening), noise.owners, level=0.9)
     return {
-        "n_repeats": len(known.noise.owners),
-        "n_patients": known.noise.n_patients,
-        "is_independent": known.noise.is_independent,
+        "n_repeats": len(noise.owners),
+        "n_patients": noise.n_patients,
+        "is_independent": noise.is_independent,
+        "axis_band": width,
     }
 
 
@@ -141,8 +184,8 @@ def axis_figures(known: ChangeReference) -> dict[str, Any] | None:
     }
 
 
-def noise_notes(known: ChangeReference) -> tuple[str, ...]:
-    """What a reader should know of the noise floor and the axis."""
+def noise_notes(known: ChangeReference, alpha: float = ALPHA) -> tuple[str, ...]:
+    """What a reader should know of the noise floor, at the alpha of `measure`, and the axis."""
     notes = list(known.notes)
     if known.axis is not None and not known.axis.is_informative:
         notes.append(
@@ -155,6 +198,12 @@ def noise_notes(known: ChangeReference) -> tuple[str, ...]:
         notes.append(
             "the noise floor is a lower bound: its repeats are of one session, none is marked "
             "`rescan`"
+        )
+    if known.noise is not None and not can_tell(known.noise, alpha):
+        n_repeats = len(known.noise.owners)
+        notes.append(
+            f"{n_repeats} repeat{'s' if n_repeats > 1 else ''} cannot tell a change at "
+            f"α {alpha:g}: {math.ceil(1 / alpha) - 1} are needed"
         )
     return tuple(notes)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.analysis.chance import common_direction_test
-from learner_index.analysis.noise import benjamini_hochberg, cosine_p_values
+from learner_index.analysis.noise import benjamini_hochberg, cosine_p_values, length_p_values
 from learner_index.config import ProgressionOptions
 from learner_index.data.progression import (
     Change,
@@ -32,9 +32,12 @@ from learner_index.pipeline.progression.source import ChangeSource, Followed
 from learner_index.pipeline.roles import SEEN, seen_note
 from learner_index.search.hits import plain
 from learner_index.search.progression import FoundChanges, all_parts, find_changes
+from learner_index.search.transition_table import Question
 
+_LEAST_DRAWS, _MOST_CELLS = 99, 200_000_000  # of the test: fewer draws of many transitions
 TRUSTED = 0.1
 """Share of unchanged patients with p at most 0.05 above which that test is not told."""
+Maybes = list[float | None]
 _LEAST_SCORED = 3  # hits with a known score change below which no median is given
 
 
@@ -64,10 +67,11 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
     known = followed.known
     notes = found.notes + followed.notes + meant.notes + noise_notes(known)
     if test is not None and test["method"] == "permute":
-        notes += (_doubt(known),)
-        test = test if (known.placebo_share or 0.0) <= TRUSTED else None
+        notes += (_doubt(known, options),)
+        is_right = (known.placebo_share or 0.0) <= TRUSTED and options.level == "patient"
+        test = test if is_right else None
     if not support.is_supported:
-        notes = (_unsupported(support), *notes)
+        notes = (_unsupported(support, is_start=found.weights[1] > 0), *notes)
     return Progressions(
         query=_described(meant, options),
         change=meant.change,
@@ -102,20 +106,27 @@ def _fitting(options: ProgressionOptions, meant: Asked) -> ProgressionOptions:
     return replace(options, direction_only=True, include_self=True)
 
 
-def _unsupported(support: Support) -> str:
+def _unsupported(support: Support, *, is_start: bool) -> str:
     """Why nothing general is said."""
     n_similar = round(support.n_similar, 1)
     if n_similar >= support.minimum:  # 4.98 is not "5.0, and fewer than 5"
         n_similar = int(support.n_similar * 10) / 10
+    what = f"{n_similar:.1f} patients started from a similar state"
+    if not is_start:
+        what = f"{support.n_similar:.0f} patients are eligible"
     return (
-        f"UNSUPPORTED: {n_similar:.1f} patients started from a similar state, and fewer "
-        f"than {support.minimum:g} say nothing in general; each hit stands for itself "
-        "(--min-support)"
+        f"UNSUPPORTED: {what}, and fewer than {support.minimum:g} say nothing in general; each hit "
+        "stands for itself (--min-support)"
     )
 
 
-def _doubt(known: ChangeReference) -> str:
+def _doubt(known: ChangeReference, options: ProgressionOptions) -> str:
     """What is known of the test of a set of hits that start alike, tried where nothing changed."""
+    if options.level == "transition":
+        return (
+            "no p for the set: with start states the test takes transitions for independent, and "
+            "several of one patient are not; ask for --level patient or --direction-only"
+        )
     if known.placebo_share is None:
         return (
             "a start shares its noise with its change, so p of the set may be too small; fewer "
@@ -159,7 +170,7 @@ def _how_sure(
         group=table.groups(options.level)[0][rows],
         rest=start + days,
         delta_day=table.columns.numbers("delta_day")[rows],
-        n_draws=options.n_draws,
+        n_draws=min(options.n_draws, max(_LEAST_DRAWS, _MOST_CELLS // len(rows))),
         seed=options.seed,
     )
     return support, asdict(test)
@@ -178,18 +189,13 @@ def _hits(
     followed: Followed, meant: Asked, found: FoundChanges, options: ProgressionOptions
 ) -> tuple[ProgressionHit, ...]:
     """The rows found, with their parts, changes and p-values."""
-    rows, known = found.rows, followed.known
+    rows = found.rows
     told = changes(followed, rows)
     looked_for = meant.question.opposite if options.negate else meant.question
-    cosine_p: Sequence[float | None] = [None] * len(rows)
-    if known.noise is not None and len(rows) and followed.table.unit(looked_for.delta).any():
-        given = cosine_p_values(found.cosine, looked_for.delta, known.noise.differences)
-        cosine_p = [float(p) for p in given]
+    length_q, cosine_p, cosine_q = _chances(followed, looked_for, found)
     columns = followed.of_transitions.iloc[rows]
     kept = [name for name in columns.columns if name not in OWN]
     cells = {name: [plain(v) for v in columns[name].tolist()] for name in kept}
-    length_q = _adjusted([change.length_p for change in told])
-    cosine_q = _adjusted(cosine_p)
     return tuple(
         ProgressionHit(
             rank=i + 1,
@@ -208,10 +214,34 @@ def _hits(
     )
 
 
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values adjusted for how many hits there are; None where there is none."""
-    given = np.array([np.nan if p is None else p for p in p_values], np.float64)
-    return [None if np.isnan(q) else float(q) for q in benjamini_hochberg(given)]
+def _chances(followed: Followed, looked_for: Question, found: FoundChanges) -> tuple[Maybes, ...]:
+    """Per hit q of its length, p and q of its cosine, among repeats; None without repeats.
+
+    Adjusted over all eligible transitions: hits were chosen for small p, and among themselves
+    nearly all would pass. A cosine with another change of the query's patient says nothing, as they
+    may share a scan.
+    """
+    rows, noise = found.rows, followed.known.noise
+    nothing: Maybes = [None] * len(rows)
+    if noise is None or not len(rows):
+        return nothing, nothing, nothing
+    eligible = np.flatnonzero(found.eligible)
+    at = np.searchsorted(eligible, rows)
+    table, repeats = followed.table, np.asarray(noise.differences, np.float64)
+    scales, floor = followed.visits.delta_scale[eligible], np.linalg.norm(repeats, axis=1)
+    length_p = length_p_values(table.lengths[eligible], scales, floor)
+    length_q = benjamini_hochberg(length_p)[at].tolist()
+    if not table.unit(looked_for.delta).any():
+        return length_q, nothing, nothing
+    cosines = table.cosines(looked_for.delta, eligible)
+    cosine_p = cosine_p_values(cosines, looked_for.delta, repeats)
+    cosine_q = benjamini_hochberg(cosine_p)
+    own = table.columns.obs["patient_id"].iloc[rows].isin(looked_for.patient_ids).to_numpy(bool)
+    told = [
+        [None if is_own else value for is_own, value in zip(own, values[at].tolist(), strict=True)]
+        for values in (cosine_p, cosine_q)
+    ]
+    return length_q, *told
 
 
 def _outcome(told: Sequence[Change]) -> Outcome:
@@ -221,15 +251,17 @@ def _outcome(told: Sequence[Change]) -> Outcome:
     if len(scored) >= _LEAST_SCORED:
         low, middle, high = (float(q) for q in np.quantile(scored, [0.25, 0.5, 0.75]))
     said = [change.verdict for change in told]
+    is_told = not {"no noise floor", "no severity axis"}.intersection(said)
     return Outcome(
         n_hits=len(told),
         n_scored=len(scored),
         median_delta_score=middle,
         low_delta_score=low,
         high_delta_score=high,
-        n_improving=said.count("improving"),
-        n_steady=said.count("steady"),
-        n_worsening=said.count("worsening"),
+        n_improving=said.count("improving") if is_told else None,
+        n_steady=said.count("steady") if is_told else None,
+        n_worsening=said.count("worsening") if is_told else None,
+        n_uncertain=said.count("uncertain") if is_told else None,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from learner_index.analysis.transitions import MODES
 from learner_index.config import ProgressionOptions, TrajectoryOptions
 from learner_index.data.progression import Change
 from learner_index.errors import QueryError
@@ -59,9 +60,11 @@ def settled(options: Options) -> Options:
     """The options with plain numbers in place of NumPy's, so that the answer is JSON-ready.
 
     Raises:
-        QueryError: a day is no finite number.
+        QueryError: a day is no finite number, or there is no such pairing of visits.
     """
     given = {name: _plain(getattr(options, name)) for name in options.__dataclass_fields__}
+    if given.get("transitions", MODES[0]) not in MODES:
+        raise QueryError(f"no transitions {given['transitions']!r}: choose {', '.join(MODES)}")
     for name in ("as_of", "until_day"):
         given[name] = finite(f"--{name.replace('_', '-')}", given[name])
     return replace(options, **given)
@@ -95,6 +98,8 @@ def asked(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
         )
     if not meant:
         return _own_change(followed, ask, options)
+    if ask.patient is None:
+        _refuse_own(meant[0], options)
     if ask.to_day is not None or (ask.from_day is not None and ask.patient is None):
         raise QueryError(
             f"a day of the patient's own change does not belong to {meant[0]}: leave it out, or "
@@ -107,6 +112,19 @@ def asked(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
     else:
         found = _between_groups(followed, ask, options)
     return found if ask.patient is None else _from_patient(followed, found, ask, options)
+
+
+def _refuse_own(meant: str, options: ProgressionOptions) -> None:
+    """Refuse options about a patient's own scans where no patient is named."""
+    for name, is_given in (
+        ("--until-day", options.until_day is not None),
+        ("--include-self", options.include_self),
+    ):
+        if is_given:
+            raise QueryError(
+                f"{name} is about the patient asked about, and {meant} is nobody's: leave it out, "
+                "or name a patient"
+            )
 
 
 def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> Asked:
@@ -130,8 +148,17 @@ def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> As
         row=int(same[0]) if len(same) else None,
         known=own.of_transitions.iloc[[row]],
     )
-    said = {"kind": "patient", "patient_id": patient}
-    return Asked(question, change, {**said, "from_day": change.from_day, "to_day": change.to_day})
+    said: dict[str, Any] = {"kind": "patient", "patient_id": patient}
+    latest = float(np.nanmax(visits.day))
+    notes: tuple[str, ...] = ()
+    if ask.to_day is None and latest > change.to_day:
+        note = (
+            f"the visit of day {latest:g} shows no view of the one before: the change meant is "
+            f"that of day {change.from_day:g} to {change.to_day:g}"
+        )
+        notes = (note,)
+    said |= {"from_day": change.from_day, "to_day": change.to_day}
+    return Asked(question, change, said, notes)
 
 
 def _has_scans(followed: Followed, rows: NDArray[np.int64], change: Change) -> NDArray[np.bool_]:
@@ -231,8 +258,11 @@ def _between_groups(followed: Followed, ask: Ask, options: ProgressionOptions) -
         kinds = column_kinds(table.obs)
         refuse_outcomes(parse_where(text, kinds) for text in (*ask.from_where, *ask.to_where))
     ends, counts = [], []
+    others = np.ones(len(table), bool)
+    if ask.patient is not None:  # whoever is asked about, past --until-day too, is in no group
+        others = (followed.obs["patient_id"] != str(ask.patient)).to_numpy(bool)
     for side, texts in (("from", ask.from_where), ("to", ask.to_where)):
-        is_in = fulfils_all(table, texts)
+        is_in = fulfils_all(table, texts) & others
         if not is_in.any():
             raise QueryError(f"no scan fulfils --{side}-where {' and '.join(texts)}: loosen it")
         ends.append(_group_mean(followed, is_in))

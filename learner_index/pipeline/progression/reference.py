@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from learner_index.analysis.change_reference import fit_change_reference
 from learner_index.data.reference import ChangeReference, NoiseFloor, Reference, SeverityAxis
 from learner_index.data.visits import visit_codes
+from learner_index.pipeline.roles import MARK, SEEN, TRAINED_OR_TUNED
 from learner_index.search.reference import fit_reference
 
 
@@ -57,15 +58,26 @@ def column_or(obs: pd.DataFrame, name: str, default: float | bool) -> NDArray[np
 
 def _fit_changes(embeddings: NDArray[np.float32], obs: pd.DataFrame) -> ChangeReference | None:
     """What is known of changes in rows of one modality."""
-    return fit_change_reference(
+    seen = np.zeros(len(obs), bool)
+    if "encoder_role" in obs:
+        seen = obs["encoder_role"].isin(SEEN).to_numpy(bool)
+    known = fit_change_reference(
         embeddings,
         obs["patient_id"].to_numpy(object),
-        visit_codes(obs),
-        obs["view"].to_numpy(object) if "view" in obs else None,
-        np.asarray(column_or(obs, "day", np.nan), np.float64),
-        np.asarray(column_or(obs, "health_score", np.nan), np.float64),
-        np.asarray(column_or(obs, "rescan", False), bool),
+        visit=visit_codes(obs),
+        view=obs["view"].to_numpy(object) if "view" in obs else None,
+        day=np.asarray(column_or(obs, "day", np.nan), np.float64),
+        score=np.asarray(column_or(obs, "health_score", np.nan), np.float64),
+        is_rescan=np.asarray(column_or(obs, "rescan", False), bool),
+        is_seen=seen,
     )
+    if known is None or known.axis is None or not known.axis.n_seen:
+        return known
+    note = (
+        f"{MARK}: the severity axis was fitted on {known.axis.n_patients} patients, of whom "
+        f"{known.axis.n_seen} are those {TRAINED_OR_TUNED}, so its R² and all along it flatter"
+    )
+    return replace(known, notes=(note, *known.notes))
 
 
 def _fingerprint(base: str, changes: Mapping[str, ChangeReference]) -> str:

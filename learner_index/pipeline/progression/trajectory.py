@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learner_index.analysis.alignment import nearest_paths
+from learner_index.analysis.alignment import Alignment, nearest_paths
 from learner_index.analysis.severity import position_intervals, positions
 from learner_index.config import TrajectoryOptions
 from learner_index.data.progression import Likeness, Stop, Trajectory
@@ -47,14 +47,14 @@ def trajectory(source: ChangeSource, patient: str, options: TrajectoryOptions) -
     Raises:
         QueryError: no such patient, or an option that does not fit.
     """
+    patient = str(patient)
     started, options = time.perf_counter(), _checked(options)
     followed = source.followed("consecutive", options.modality, options.as_of)
-    own = followed.of_patient(str(patient), "consecutive", options.until_day)
+    own = followed.of_patient(patient, "consecutive", options.until_day)
     visits, known = own.visits, own.known
-    dated = np.flatnonzero(np.isfinite(visits.day))
     steps = changes(own, np.arange(len(visits.earlier)), options.alpha)
-    likes, n_eligible, n_single, notes = _likes(followed, own, dated, patient, options)
-    seen = _seen(own, followed, likes)
+    likes, n_eligible, n_single, notes = _likes(followed, own, options)
+    seen = _seen(own, likes)
     return Trajectory(
         query={"patient_id": patient, **_settings(options)},
         patient_id=patient,
@@ -69,7 +69,7 @@ def trajectory(source: ChangeSource, patient: str, options: TrajectoryOptions) -
         noise=noise_figures(known),
         axis=axis_figures(known),
         elapsed_ms=(time.perf_counter() - started) * 1000,
-        notes=seen + followed.notes + notes + noise_notes(known),
+        notes=seen + followed.notes + _gap_notes(own) + notes + noise_notes(known, options.alpha),
     )
 
 
@@ -118,59 +118,112 @@ def _stops(own: Followed) -> tuple[Stop, ...]:
     )
 
 
+def _gap_notes(own: Followed) -> tuple[str, ...]:
+    """A note on visits that follow each other without a view both have, if there are any."""
+    visits = own.visits
+    dated = np.flatnonzero(np.isfinite(visits.day))
+    earlier, later = dated[:-1], dated[1:]
+    is_gap = (visits.day[later] > visits.day[earlier]) & ~np.isin(earlier, visits.earlier)
+    if not is_gap.any():
+        return ()
+    pairs = zip(visits.day[earlier[is_gap]], visits.day[later[is_gap]], strict=True)
+    days = ", ".join(f"{one:g} and {other:g}" for one, other in pairs)
+    return (f"no view is shared by the visits of day {days}: no step between them",)
+
+
 def _likes(
-    followed: Followed, own: Followed, dated: Codes, patient: str, options: TrajectoryOptions
+    followed: Followed, own: Followed, options: TrajectoryOptions
 ) -> tuple[tuple[Likeness, ...], int, int, tuple[str, ...]]:
     """The nearest paths, patients compared, patients of one visit left out, and notes."""
     if options.k == 0:
         return (), 0, 0, ()
-    visits = followed.visits
-    is_dated = np.isfinite(visits.day)
-    counts = np.bincount(visits.patient[is_dated], minlength=len(followed.patients))
     eligible = _eligible(followed, own, options)
-    eligible[[i for i, name in enumerate(followed.patients) if name == patient]] = False
-    n_single = int(np.count_nonzero(eligible & (counts == 1)))
-    others = np.flatnonzero(eligible & (counts >= 2))
-    if len(dated) < 2:
-        n_dated = len(dated) or "no"
-        return (), len(others), n_single, (f"a patient with {n_dated} dated visit has no path",)
-    if not len(others):
-        return (), 0, n_single, ("no other patient who may be found has two dated visits",)
+    eligible[followed.patients.index(own.patients[0])] = False
+    paths = [rows for i, rows in enumerate(_dated(followed)) if eligible[i]]
+    n_single = sum(len(rows) == 1 for rows in paths)
+    others = [rows for rows in paths if len(rows) >= 2]
+    why = _why_none(followed, own, others)
+    likes = () if why else _nearest(followed, own, others, options)
+    return likes, len(others), n_single, why
+
+
+def _dated(followed: Followed) -> list[Codes]:
+    """Each patient's visits whose days are known, by day."""
+    visits = followed.visits
+    rows = np.flatnonzero(np.isfinite(visits.day))
+    counts = np.bincount(visits.patient[rows], minlength=len(followed.patients))
+    return np.split(rows, np.cumsum(counts)[:-1])
+
+
+def _why_none(followed: Followed, own: Followed, others: Sequence[Codes]) -> tuple[str, ...]:
+    """A note on what keeps paths from being compared, if anything does."""
+    n_dated = int(np.count_nonzero(np.isfinite(own.visits.day)))
+    if n_dated < 2:
+        return (f"a patient with {n_dated or 'no'} dated visit has no path",)
+    if not others:
+        return ("no other patient who may be found has two dated visits",)
     if followed.known.start_bandwidth == 0:
-        why = "paths are not compared: the reference's patients show no two starts that differ"
-        return (), len(others), n_single, (why,)
-    rows = np.split(np.flatnonzero(is_dated), np.cumsum(np.bincount(visits.patient[is_dated]))[:-1])
-    places = [rows[i] for i in others]
+        return ("paths are not compared: the reference's patients show no two starts that differ",)
+    return ()
+
+
+def _nearest(
+    followed: Followed, own: Followed, others: Sequence[Codes], options: TrajectoryOptions
+) -> tuple[Likeness, ...]:
+    """The nearest of some patients' paths, each given by its visits."""
     found = nearest_paths(
-        own.visits.embeddings[dated],
-        own.visits.day[dated],
-        [(visits.embeddings[at], visits.day[at]) for at in places],
+        *_path(own, _dated(own)[0]),
+        [_path(followed, rows) for rows in others],
         scale=followed.known.start_bandwidth,
         softness=options.softness,
         k=options.k,
     )
-    firsts = followed.of_visits.iloc[[places[i][0] for i, _ in found]]
-    kept = [name for name in firsts.columns if name not in OWN]
-    cells = {name: [plain(value) for value in firsts[name].tolist()] for name in kept}
-    likes = []
-    for rank, (i, alignment) in enumerate(found):
-        score = visits.score[places[i]]
-        score = score[np.isfinite(score)]
-        likes.append(
-            Likeness(
-                rank=rank + 1,
-                patient_id=followed.patients[others[i]],
-                distance=alignment.distance,
-                day_shift=alignment.day_shift,
-                shift_spread=alignment.shift_spread,
-                n_visits=len(places[i]),
-                from_day=float(visits.day[places[i][0]]),
-                to_day=float(visits.day[places[i][-1]]),
-                delta_score=float(score[-1] - score[0]) if len(score) > 1 else None,
-                columns={name: values[rank] for name, values in cells.items()},
-            )
+    firsts = followed.of_visits.iloc[[others[i][0] for i, _ in found]]
+    cells = {name: firsts[name].tolist() for name in firsts.columns if name not in OWN}
+    return tuple(
+        _likeness(
+            followed,
+            others[i],
+            alignment,
+            rank=at + 1,
+            columns={name: plain(values[at]) for name, values in cells.items()},
         )
-    return tuple(likes), len(others), n_single, ()
+        for at, (i, alignment) in enumerate(found)
+    )
+
+
+def _path(followed: Followed, rows: Codes) -> tuple[NDArray[np.float32], Floats]:
+    """(a, e) embeddings and (a,) days of one patient's visits, on the patient's own clock."""
+    days = followed.visits.day[rows]
+    if followed.clock == "cohort":  # its day 0 is nobody's own
+        days = days - days[0]
+    return followed.visits.embeddings[rows], days
+
+
+def _likeness(
+    followed: Followed,
+    rows: Codes,
+    alignment: Alignment,
+    *,
+    rank: int,
+    columns: Mapping[str, Any],
+) -> Likeness:
+    """The record of a path found, given by its visits."""
+    visits = followed.visits
+    score = visits.score[rows]
+    score = score[np.isfinite(score)]
+    return Likeness(
+        rank=rank,
+        patient_id=followed.patients[visits.patient[rows[0]]],
+        distance=alignment.distance,
+        day_shift=alignment.day_shift,
+        shift_spread=alignment.shift_spread,
+        n_visits=len(rows),
+        from_day=float(visits.day[rows[0]]),
+        to_day=float(visits.day[rows[-1]]),
+        delta_score=float(score[-1] - score[0]) if len(score) > 1 else None,
+        columns=columns,
+    )
 
 
 def _eligible(followed: Followed, own: Followed, options: TrajectoryOptions) -> NDArray[np.bool_]:
@@ -192,7 +245,7 @@ def _eligible(followed: Followed, own: Followed, options: TrajectoryOptions) -> 
     return found
 
 
-def _seen(own: Followed, followed: Followed, likes: Sequence[Likeness]) -> tuple[str, ...]:
+def _seen(own: Followed, likes: Sequence[Likeness]) -> tuple[str, ...]:
     """A first note, if the encoder has seen the patient or those found."""
     if "encoder_role" not in own.obs:
         return ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from learner_index.data.progression import HIT_FIELDS
-from learner_index.errors import QueryError, SettingsError
+from learner_index.errors import QueryError
 from learner_index.pipeline.progression.reference import fit_whole_reference
 from learner_index.pipeline.progression.source import ChangeSource
 from learner_index.search.table import SearchTable
@@ -28,6 +28,22 @@ from tests.pipeline.progression.store_of import (
 )
 
 EVERY = {"level": "transition", "k": 10_000}
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Patients whose visits are nothing but noise, each scanned twice."""
+    rng = np.random.default_rng(5)
+    names = [f"P{i}" for i in range(40) for _ in range(6)]
+    obs = pd.DataFrame(
+        {
+            "scan_id": pd.array([f"S{i}" for i in range(240)], dtype="string"),
+            "patient_id": pd.array(names, dtype="string"),
+            "day": np.tile(np.repeat([0.0, 30.0, 60.0], 2), 40),
+            "rescan": pd.array(np.tile([False, True], 120), dtype="boolean"),
+        }
+    )
+    return source_of(rng.standard_normal((240, 16)).astype(np.float32), obs)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +131,8 @@ def test_bandwidths_and_counts_are_told(cohort, source):
     assert found.n_eligible == found.n_scanned == n_visits - 14 - (own - 1)
     assert found.n_eligible_patients == 13
     assert (len(found), found.exact, found.backend) == (2, True, "numpy")
-    assert found.noise == {"n_repeats": 2 * n_visits, "n_patients": 14, "is_independent": True}
+    counts = {"n_repeats": 2 * n_visits, "n_patients": 14, "is_independent": True}
+    assert found.noise == {**counts, "axis_band": found.noise["axis_band"]}
     assert found.axis["unit"] == "SD of a repeat scan"
     assert "direction" not in found.axis
 
@@ -371,15 +388,73 @@ def test_few_scores_have_no_median(source, k, is_told):
     assert (found.outcome.median_delta_score is not None) == is_told
 
 
-def test_p_values_are_adjusted_over_hits(source):
-    """Q is Benjamini-Hochberg's over the hits, as statsmodels gives it."""
+def test_p_values_are_adjusted_over_all_that_could_be_hits(source):
+    """Q is Benjamini-Hochberg's over every eligible transition, as statsmodels gives it."""
+    everyone = ask(source, "P3", level="transition", k=999)
+    wanted = {}
+    for of in ("cosine", "length"):
+        given_p = [h.cosine_p if of == "cosine" else h.change.length_p for h in everyone]
+        adjusted = multipletests(given_p, method="fdr_bh")[1]
+        wanted[of] = {
+            (h.patient_id, h.change.from_day): q for h, q in zip(everyone, adjusted, strict=True)
+        }
+
     found = ask(source, "P3", k=9)
 
-    for p, q in (("cosine_p", "cosine_q"), ("length_p", "length_q")):
-        given_p = [getattr(h, p) if p == "cosine_p" else h.change.length_p for h in found]
-        expected = multipletests(given_p, method="fdr_bh")[1]
-        np.testing.assert_allclose([getattr(hit, q) for hit in found], expected)
+    for hit in found:
+        key = (hit.patient_id, hit.change.from_day)
+        assert hit.cosine_q == pytest.approx(wanted["cosine"][key])
+        assert hit.length_q == pytest.approx(wanted["length"][key])
     assert len({hit.cosine_p for hit in found}) > 1
+
+
+def test_hits_of_pure_noise_do_not_pass(noise):
+    """Of the hits that were chosen for their cosines, few have a q of 0.1 or less."""
+    found = [ask(noise, f"P{i}", k=10, direction_only=True) for i in range(0, 40, 4)]
+
+    passed = [hit.cosine_q <= 0.1 for answer in found for hit in answer]
+    assert np.mean(passed) <= 0.1
+    assert np.mean([hit.cosine_p <= 0.1 for answer in found for hit in answer]) > 0.5
+
+
+def test_changes_of_the_patient_have_no_cosine_p(source):
+    """They may share a scan with the query, and so point the opposite way by that alone."""
+    found = ask(source, "P3", k=99, level="transition", include_self=True)
+
+    own = [hit for hit in found if hit.patient_id == "P3"]
+    assert own
+    assert all(hit.cosine_p is None and hit.cosine_q is None for hit in own)
+    assert all(hit.cosine_p is not None for hit in found if hit.patient_id != "P3")
+
+
+def test_transitions_that_start_alike_have_no_p(source):
+    """Several of one patient are not independent; by direction alone patients are turned around."""
+    found = ask(source, "P3", k=5, level="transition", n_draws=9)
+
+    assert found.chance is None
+    assert any("takes transitions for independent" in note for note in found.notes)
+    by_direction = ask(source, "P3", k=5, level="transition", n_draws=9, direction_only=True)
+    assert by_direction.chance["method"] == "flip"
+
+
+def test_many_transitions_get_fewer_draws(source, monkeypatch):
+    """The answer tells how many were made; never fewer than 99 of those asked for."""
+    module = "learner_index.pipeline.progression.progression._MOST_CELLS"
+    n = ask(source, "P3").n_eligible
+    made = []
+    for cells in (150 * n, 1):
+        monkeypatch.setattr(module, cells)
+        made.append(ask(source, "P3", n_draws=999).chance["n_draws"])
+
+    assert made == [150, 99]
+    assert ask(source, "P3", n_draws=9).chance["n_draws"] == 9
+
+
+def test_conditions_know_the_days_as_hits_tell_them(source):
+    """from_day and to_day are columns of a transition, as day and later_day are."""
+    for one, other in (("from_day", "day"), ("to_day", "later_day")):
+        found = ask(source, "P3", k=99, where=(f"{one} <= 60",))
+        assert found.n_eligible == ask(source, "P3", k=99, where=(f"{other} <= 60",)).n_eligible
 
 
 def test_length_p_is_the_share_of_repeats_as_far_apart():
@@ -442,7 +517,7 @@ def test_no_repeats_no_verdict():
 
     assert {hit.change.verdict for hit in found} == {"no noise floor"} == {found.change.verdict}
     assert all(isinstance(hit.change.on_axis, float) for hit in found)
-    assert (found.outcome.n_improving, found.outcome.n_worsening) == (0, 0)
+    assert (found.outcome.n_improving, found.outcome.n_worsening) == (None, None)
 
 
 def test_no_scores_no_axis(bare):
@@ -476,7 +551,9 @@ def test_seen_patients_are_told_first():
     found = ask(source, "P3", k=99, min_support=99)
 
     assert found.notes[0].startswith("SEEN BY ENCODER: the query and 2 of 11 hits belong to")
-    assert not any("SEEN" in n for n in ask(source, "P2", k=1, where=("age == 34",)).notes)
+    alone = ask(source, "P2", k=1, where=("age == 34",)).notes
+    assert not any(note.startswith("SEEN BY ENCODER: the query") for note in alone)
+    assert not any("hits belong" in note for note in alone)
 
 
 def test_answers_are_json_without_nan(source, bare):
@@ -556,7 +633,7 @@ def test_single_visits_are_no_changes():
         ({"n_draws": -1}, QueryError, "--n-draws is -1"),
         ({"seed": 0.5}, QueryError, "--seed is 0.5"),
         ({"level": "scan"}, QueryError, "no level 'scan': choose patient or transition"),
-        ({"transitions": "x"}, SettingsError, "transitions 'x' are unknown"),
+        ({"transitions": "x"}, QueryError, "no transitions 'x': choose consecutive, all, baseline"),
         ({"modality": "mr"}, QueryError, "no modality 'mr'"),
         ({"backend": "x"}, QueryError, "no backend 'x'"),
         ({"where": ("agee > 1",)}, QueryError, "no column 'agee'.*did you mean 'age'"),

@@ -1,12 +1,17 @@
 """What a progression query asks: whose change, between which days, or which direction."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from learner_index.config import ProgressionOptions, TrajectoryOptions
 from learner_index.errors import QueryError
 from learner_index.pipeline.progression.question import Ask, asked, settled
+from learner_index.pipeline.progression.reference import fit_whole_reference
+from learner_index.pipeline.progression.source import ChangeSource
+from learner_index.search.table import SearchTable
 from tests.pipeline.progression.store_of import (
+    NOWHERE,
     SICK,
     WIDTH,
     ask,
@@ -355,3 +360,51 @@ def test_refuses_days_that_are_no_numbers(name, day):
         QueryError, match=rf"--{name.replace('_', '-')} is .*: give a finite number"
     ):
         settled(TrajectoryOptions(**{name: day}))
+
+
+def test_whoever_is_asked_about_is_in_no_group():
+    """Other scans of the patient after --until-day change nothing: the groups are the others'."""
+    embeddings, obs = planted(1)
+    reference = fit_whole_reference(embeddings, obs)
+    last = obs["day"][obs["patient_id"] == "P3"].max()
+    later = ((obs["patient_id"] == "P3") & (obs["day"] == last)).to_numpy(bool)
+    moved = embeddings + np.where(later, 7.0, 0.0)[:, None].astype(np.float32)
+    found = []
+    for rows in (embeddings, moved):
+        table = SearchTable(rows, obs, clock="patient", reference=reference)
+        source = ChangeSource(NOWHERE, 0, table, lambda: reference)
+        asks = {"from_where": ("health_score > 60",), "to_where": ("health_score < 60",)}
+        answer = ask(source, "P3", until_day=last - 1, k=99, **asks)
+        found.append([(hit.patient_id, hit.similarity) for hit in answer])
+
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"until_day": 3.0}, "--until-day"), ({"include_self": True}, "--incl")]
+)
+def test_refuses_options_about_a_patient_nobody_named(sick, options, name):
+    """They would be passed over in silence."""
+    with pytest.raises(QueryError, match=f"{name}.* a direction is nobody's"):
+        ask(sick, direction="improving", **options)
+
+
+def test_a_visit_that_shows_no_view_of_the_one_before_is_noted():
+    """The change meant is an older one, and the answer says which."""
+    embeddings, obs = one_scan_visits(paths())
+    is_last = (obs["patient_id"] == "A") & (obs["day"] == 31)
+    views = pd.array(["R1" if last else "L1" for last in is_last], dtype="string")
+    source = source_of(embeddings, obs.assign(view=views))
+
+    found = ask(source, "A")
+
+    assert (found.change.from_day, found.change.to_day) == (10.0, 30.0)
+    said = "the visit of day 31 shows no view of the one before: the change meant is that of day 10"
+    assert any(note.startswith(said) for note in found.notes)
+    assert not any("shows no view" in note for note in ask(source, "A", to_day=30.0).notes)
+
+
+def test_refuses_pairings_that_are_none(sick):
+    """Before anything is worked out, and as the error a question raises."""
+    with pytest.raises(QueryError, match="no transitions 'yearly': choose consecutive, all"):
+        ask(sick, "P3", transitions="yearly")

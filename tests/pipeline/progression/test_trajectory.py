@@ -70,6 +70,37 @@ def test_undated_visits_come_last_and_in_no_step():
     assert [(step.from_day, step.to_day) for step in found.steps] == [(0, 10), (10, 20), (20, 30)]
 
 
+def test_visits_without_a_shared_view_are_no_step_and_said_so():
+    """A note names the days between which nothing can be compared."""
+    paths = walks()
+    x, obs = one_scan_visits(paths)
+    obs["view"] = obs["view"].mask(obs["scan_id"].isin(["P0/1", "P1/0"]), "R1")
+    source = source_of(x, obs)
+    said = "no view is shared by the visits of day "
+
+    found = [path_of(source, name, k=0) for name in ("P0", "P1", "P2")]
+
+    notes = [[note for note in one.notes if "view is shared" in note] for one in found]
+    assert notes == [
+        [f"{said}0 and 10, 10 and 20: no step between them"],
+        [f"{said}0 and 10: no step between them"],
+        [],
+    ]
+    assert [len(one.steps) for one in found] == [1, 2, 3]
+
+
+def test_two_visits_of_one_day_are_no_gap():
+    """Between visits of one day no step is missing, and no view is to blame."""
+    x, obs = one_scan_visits(walks())
+    obs["visit"] = obs["scan_id"]
+    obs["day"] = obs["day"].mask(obs["scan_id"] == "P0/1", 20.0)
+
+    found = path_of(source_of(x, obs), "P0", k=0)
+
+    assert [stop.day for stop in found.stops] == [0, 20, 20, 30]
+    assert not any("view is shared" in note for note in found.notes)
+
+
 def test_positions_lie_in_their_intervals_and_follow_health(source):
     """Low <= position <= high, and positions fall while the patient gets better."""
     found = path_of(source, "P3")
@@ -105,14 +136,27 @@ def test_lengths_are_those_of_the_path(source):
 
 def test_alpha_decides_what_counts(source):
     """A step is steady where repeats differ as much in more than the share asked for."""
-    n_repeats = source.reference.changes[""].noise.differences.shape[0]
-    least = 1 / (n_repeats + 1)
+    noisy = source_of(*planted(0, 14, views=("L1", "R1"), noise=0.3))
+    least = 1 / (len(source.reference.changes[""].noise.owners) + 1)
 
-    told = [path_of(source, "P3", k=0, alpha=share) for share in (least * 0.99, least * 1.01)]
+    told = [
+        path_of(asked, "P3", k=0, alpha=share)
+        for asked, share in ((source, least * 1.01), (noisy, least * 1.01), (noisy, 0.1))
+    ]
 
-    assert {step.verdict for step in told[0].steps} == {"steady"}
-    assert {step.verdict for step in told[1].steps} == {"improving"}
-    assert told[0].alpha == least * 0.99
+    verdicts = [{step.verdict for step in one.steps} for one in told]
+    assert verdicts == [{"improving"}, {"steady"}, {"improving"}]
+    assert told[0].alpha == least * 1.01
+
+
+def test_an_alpha_below_what_repeats_can_tell(source):
+    """Where no repeat could make a step count, no step is called steady, and a note says so."""
+    least = 1 / (len(source.reference.changes[""].noise.owners) + 1)
+
+    found = path_of(source, "P3", k=0, alpha=least * 0.99)
+
+    assert {step.verdict for step in found.steps} == {"no noise floor"}
+    assert f"88 repeats cannot tell a change at α {least * 0.99:g}: 89 are needed" in found.notes
 
 
 def test_noise_is_that_of_scanning_again(source):
@@ -147,6 +191,31 @@ def test_a_moved_copy_is_the_nearest_path(days):
     assert (twin.from_day, twin.to_day, twin.delta_score) == (days, days + 30, -3)
     assert [like.rank for like in found.likes] == [1, 2, 3]
     assert 0 < found.likes[1].distance <= found.likes[2].distance
+
+
+@pytest.mark.parametrize(("clock", "shift"), [("cohort", 15), ("patient", 1015)])
+def test_shifts_are_on_each_patients_own_clock(clock, shift):
+    """On the cohort clock admission has no part in a shift; half the pace from there on has."""
+    paths = walks()
+    paths["P2"] = moved(paths["P2"], 200)
+    paths["SLOW"] = [(1200 + 2 * (day - 200), place, score) for day, place, score in paths["P2"]]
+
+    found = path_of(source_of(*one_scan_visits(paths), clock), "P2", k=1)
+
+    slow = found.likes[0]
+    assert slow.patient_id == "SLOW"
+    assert slow.day_shift == pytest.approx(shift, abs=0.1)
+    assert (slow.from_day, slow.to_day) == (1200, 1260)
+
+
+def test_a_patient_is_not_their_own_nearest_path():
+    """An id given as a number is the text it prints as: in the answer, and among the likes."""
+    paths = {name.removeprefix("P"): visits for name, visits in walks().items()}
+
+    found = path_of(source_of(*one_scan_visits(paths)), 3, k=99)
+
+    assert {like.patient_id for like in found.likes} == {"0", "1", "2", "4", "5"}
+    assert json.loads(found.to_json())["query"]["patient_id"] == found.patient_id == "3"
 
 
 def test_one_visit_is_no_path():
