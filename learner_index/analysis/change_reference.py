@@ -17,6 +17,7 @@ from learner_index.errors import NotEnoughDataError
 _MOST_PAIRED = 1000  # patients whose transitions are compared for bandwidths
 _MOST_REPEATS = 2000  # pairs of repeats kept
 _LEAST_UNSEEN = 20  # patients with scores the axis is fitted on alone, unseen by the encoder
+_OTHER_UNIT = "places on the severity axis are in standard deviations of visits"
 _NO_AXIS = "no severity axis"
 _LEAST_DAYS = 0.1  # least h_t: days that differ by a tenth are alike
 _ROUNDING = 1e-12  # share of the largest embedding that visits differ by when they are equal
@@ -71,6 +72,8 @@ def fit_change_reference(
     seen = np.zeros(len(visits), np.bool_)
     seen[visits.scan_visit] = False if is_seen is None else is_seen
     axis, notes = _axis(moved, whitening, visits, seen, seed)
+    if noise is not None and not is_noise:
+        notes = (f"repeats of {noise.n_patients} patients cannot whiten: {_OTHER_UNIT}", *notes)
     transitions = Transitions.of(visits)
     start, days = _bandwidths(moved, transitions, seed)
     tried = None

@@ -367,7 +367,7 @@ class AxisReport:
 
     Attributes:
         figures: of the axis: r2, angles, slopes, n; see `SeverityAxis`.
-        scans: one row a scan: scan_id, patient_id, day, health_score, position, low, high.
+        scans: one row a scan: scan_id, patient_id, day, view, health_score, position, low, high.
         reference: fingerprint.
         modality: "" where none is given.
         notes: what a reader should know.

@@ -206,6 +206,8 @@ def test_without_enough_repeats_the_visits_spread_whitens(case):
     np.testing.assert_allclose(found.whitening, fit_whitening(pooled, owners).matrix, rtol=1e-6)
     assert (found.noise is None) == (case == "none")
     assert found.axis is not None
+    told = any("in standard deviations of visits" in note for note in found.notes)
+    assert told == (case != "none")
 
 
 @pytest.mark.parametrize("marked", [True, False])
