@@ -43,7 +43,8 @@ def progression(
         float | None, typer.Option(help="Day of the earlier visit.  [default: the one before]")
     ] = None,
     to_day: Annotated[
-        float | None, typer.Option(help="Day of the later visit.  [default: the latest]")
+        float | None,
+        typer.Option(help="Day of the later visit.  [default: the latest that is paired]"),
     ] = None,
     direction: Annotated[
         str | None, typer.Option(help="improving or worsening: along the severity axis.")

@@ -47,7 +47,7 @@ def test_what_to_think_of_it_is_on_stderr(program):
         "10 hits among 27 eligible transitions",
     ]
     starts += ["outcome: median change", "chance: mean similarity", "support: 8.6 patients"]
-    starts += ["note: a start shares its noise with its change"]
+    starts += ["note: a start shares its noise with its change", "note: 6 of 10 hits changed in"]
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
     assert "of 13 patients; exact, numpy, " in lines[2]
     assert "19 draws" in lines[4]

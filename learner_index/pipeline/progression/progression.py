@@ -62,7 +62,8 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
     meant = asked(followed, ask, options)
     found = find_changes(followed.table, meant.question, _fitting(options, meant))
     support, test = _how_sure(followed, meant, found, options)
-    is_told = support.is_supported and len(found.rows) > 0
+    is_direction = found.weights[0] == 0 or bool(followed.table.unit(meant.question.delta).any())
+    is_told = support.is_supported and len(found.rows) > 0 and is_direction
     hits = _hits(followed, meant, found, options)
     known = followed.known
     notes = found.notes + followed.notes + meant.notes + noise_notes(known)
@@ -70,6 +71,9 @@ def progression(source: ChangeSource, ask: Ask, options: ProgressionOptions) -> 
         notes += (_doubt(known, options),)
         is_right = (known.placebo_share or 0.0) <= TRUSTED and options.level == "patient"
         test = test if is_right else None
+    n_against = int(np.count_nonzero(found.cosine <= 0))
+    if is_direction and found.weights[0] and 2 * n_against > len(found.rows):
+        notes += (_outweighed(n_against, len(found.rows)),)
     if not support.is_supported:
         notes = (_unsupported(support, is_start=found.weights[1] > 0), *notes)
     return Progressions(
@@ -104,6 +108,14 @@ def _fitting(options: ProgressionOptions, meant: Asked) -> ProgressionOptions:
     if meant.question.patient_ids or meant.description["kind"] == "vector":
         return options
     return replace(options, direction_only=True, include_self=True)
+
+
+def _outweighed(n_against: int, n_hits: int) -> str:
+    """A warning that hits are near for what they started from, not for how they changed."""
+    return (
+        f"{n_against} of {n_hits} hits changed in another direction (cosine 0 or less): start "
+        "states and days outweigh it; --direction-only or --weights ranks otherwise"
+    )
 
 
 def _unsupported(support: Support, *, is_start: bool) -> str:

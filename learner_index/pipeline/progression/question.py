@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from learner_index.analysis.transitions import MODES
-from learner_index.config import ProgressionOptions, TrajectoryOptions
+from learner_index.config import ProgressionOptions, TrajectoryOptions, Transition
 from learner_index.data.progression import Change
 from learner_index.errors import QueryError
 from learner_index.pipeline.progression.columns import scans_of
@@ -131,9 +131,9 @@ def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> As
     """A patient's own change between two of their visits."""
     patient, until_day = str(ask.patient), options.until_day
     any_pair = ask.from_day is not None and ask.to_day is not None
-    mode = "all" if any_pair else options.transitions
+    mode: Transition = "all" if any_pair else options.transitions
     own = followed.of_patient(patient, mode, until_day)
-    row = _chosen(own, ask)
+    row = _chosen(own, ask, mode)
     visits, whole = own.visits, followed.of_transitions
     change = changes(own, np.array([row]))[0]
     is_same = whole["patient_id"].eq(patient) & whole["day"].eq(change.from_day)
@@ -151,7 +151,7 @@ def _own_change(followed: Followed, ask: Ask, options: ProgressionOptions) -> As
     said: dict[str, Any] = {"kind": "patient", "patient_id": patient}
     latest = float(np.nanmax(visits.day))
     notes: tuple[str, ...] = ()
-    if ask.to_day is None and latest > change.to_day:
+    if ask.from_day is None and ask.to_day is None and latest > change.to_day:
         note = (
             f"the visit of day {latest:g} shows no view of the one before: the change meant is "
             f"that of day {change.from_day:g} to {change.to_day:g}"
@@ -169,7 +169,7 @@ def _has_scans(followed: Followed, rows: NDArray[np.int64], change: Change) -> N
     return np.array([pair == meant for pair in zip(before, after, strict=True)], bool)
 
 
-def _chosen(own: Followed, ask: Ask) -> int:
+def _chosen(own: Followed, ask: Ask, mode: Transition) -> int:
     """The transition meant: the one between two days, else the latest that fits."""
     visits = own.visits
     days, shown = _days(own)
@@ -182,7 +182,7 @@ def _chosen(own: Followed, ask: Ask) -> int:
     if ask.to_day is not None:
         fits &= after == ask.to_day
     if not fits.any():
-        raise QueryError(_why_no_change(ask, days, shown))
+        raise QueryError(_why_no_change(ask, mode, days, shown))
     rows = np.flatnonzero(fits)
     return int(rows[np.lexsort((before[rows], -after[rows]))[0]])
 
@@ -202,7 +202,7 @@ def _require_day(
         raise QueryError(f"patient {ask.patient!r} has no visit on day {day:g}: days are {shown}")
 
 
-def _why_no_change(ask: Ask, days: NDArray[np.float64], shown: str) -> str:
+def _why_no_change(ask: Ask, mode: Transition, days: NDArray[np.float64], shown: str) -> str:
     """What a patient lacks to have changed."""
     who = f"patient {ask.patient!r}"
     if len(days) == 0:
@@ -213,7 +213,15 @@ def _why_no_change(ask: Ask, days: NDArray[np.float64], shown: str) -> str:
         )
     if ask.from_day is not None and ask.to_day is not None and ask.from_day >= ask.to_day:
         return f"from day {ask.from_day:g} to day {ask.to_day:g} is no change: days are {shown}"
-    return f"no two visits of {who} that are meant show the same view: days are {shown}"
+    if ask.to_day == days[0]:
+        return f"nothing of {who} lies before day {days[0]:g}: days are {shown}"
+    if ask.from_day == days[-1]:
+        return f"nothing of {who} lies after day {days[-1]:g}: days are {shown}"
+    pairs = "" if mode == "consecutive" else f" ({mode} transitions)"
+    return (
+        f"no two visits of {who} that are meant{pairs} show the same view: days are {shown}; name "
+        "both with --from-day and --to-day"
+    )
 
 
 def _along_axis(followed: Followed, direction: str) -> Asked:

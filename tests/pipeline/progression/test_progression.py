@@ -303,6 +303,26 @@ def test_a_test_that_finds_what_is_not_there_is_not_told(cohort, share, is_told,
     assert not any("of the set" in note or "for the set" in note for note in by_direction.notes)
 
 
+def test_hits_that_changed_otherwise_are_noted(source):
+    """Where start states and days outweigh the direction, most hits may point elsewhere."""
+    said = "hits changed in another direction"
+    plain, weighed = (ask(source, "P3", k=10, weights=w) for w in ((1, 0, 0), (0.01, 1, 9)))
+
+    assert np.mean([hit.cosine <= 0 for hit in weighed]) > 0.5
+    assert any(said in note for note in weighed.notes)
+    assert np.mean([hit.cosine <= 0 for hit in plain]) <= 0.5
+    assert not any(said in note for note in plain.notes)
+
+
+def test_a_query_that_did_not_move_says_nothing_of_hits(source):
+    """Without a direction the hits are arbitrary: no outcome and no p, but the note why."""
+    found = ask(source, vector=np.zeros(6), k=5, n_draws=9)
+
+    assert len(found) == 5
+    assert (found.chance, found.outcome) == (None, None)
+    assert any("the query did not move" in note for note in found.notes)
+
+
 def test_a_common_direction_is_more_than_chance():
     """Patients who all worsen alike are no chance find; those who change at random are."""
     rng = np.random.default_rng(0)

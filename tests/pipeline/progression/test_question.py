@@ -107,7 +107,13 @@ def test_the_start_is_less_the_references_center(source):
         ("A", {"from_day": -0.5}, "no visit on day -0.5"),
         ("A", {"from_day": 10, "to_day": 10}, "from day 10 to day 10 is no change: days are"),
         ("A", {"from_day": 30, "to_day": 0}, "from day 30 to day 0 is no change: days are"),
-        ("A", {"from_day": 31}, "no two visits of patient 'A' that are meant show the same view"),
+        ("A", {"from_day": 31}, "nothing of patient 'A' lies after day 31: days are 0, 10, 30, 31"),
+        ("A", {"to_day": 0}, "nothing of patient 'A' lies before day 0: days are 0, 10, 30, 31"),
+        (
+            "A",
+            {"from_day": 10, "transitions": "baseline"},
+            r"meant \(baseline transitions\) show the same view: .* name both with --from-day and",
+        ),
         ("A", {"from_day": "0"}, "--from-day is '0': give a finite number"),
         ("A", {"to_day": float("nan")}, "--to-day is nan: give a finite number"),
         ("C", {}, r"patient 'C' has one visit \(day 5\), so no change: .* with `similar`"),
@@ -402,6 +408,7 @@ def test_a_visit_that_shows_no_view_of_the_one_before_is_noted():
     said = "the visit of day 31 shows no view of the one before: the change meant is that of day 10"
     assert any(note.startswith(said) for note in found.notes)
     assert not any("shows no view" in note for note in ask(source, "A", to_day=30.0).notes)
+    assert not any("shows no view" in note for note in ask(source, "A", from_day=0.0).notes)
 
 
 def test_refuses_pairings_that_are_none(sick):
