@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV := .bootstrap/bin/uv
 RUN := .venv/bin/python -m
-TWO := --numprocesses 2 --dist loadfile
+TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(UV) pip install --quiet --python .venv --constraint constraints.txt --editable
 
 .PHONY: demo test quick lint bench clean
