@@ -90,7 +90,7 @@ def _absence(path: Path) -> StoreError:
     if path.is_dir():
         return StoreFormatError(f"{path.name} is a folder, but no store: no {ROOT} in it")
     return StoreNotFoundError(
-        f"no store {path.name}: make one with `learner-index build MANIFEST -o {path.name}`"
+        f"no store {path.name}: make one with `learner-index build MANIFEST -o {path}`"
     )
 
 

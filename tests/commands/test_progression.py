@@ -245,6 +245,7 @@ def test_what_cannot_be_answered_is_one_line(program, words, message):
             "has one visit (day 0), so no change: ask who",
         ),
         ("none.zarr", ("--patient", "A"), "no store none.zarr: make one with"),
+        ("away/none.zarr", ("--patient", "A"), "build MANIFEST -o away/none.zarr`"),
         ("k.zarr", ("--patient", "P3", "--as-of", "-1"), "until day -1: choose a later day"),
         ("k.zarr", ("--patient", "P3", "--as-of", "nan"), "--as-of is nan: give a finite number"),
     ],
