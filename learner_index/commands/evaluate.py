@@ -26,7 +26,6 @@ _FLAGS = {  # option -> setting of every training; those that were typed win ove
     "device": "encoder.device",
     "precision": "encoder.precision",
 }
-_MODES = ("consecutive", "all", "baseline")
 _SHOWN = ("macro_f1", "difference_macro_f1", "within_centered", "score_spearman")
 
 
@@ -124,7 +123,7 @@ def evaluate(
         against=against,
         seeds=seeds,
         folds=folds,
-        transitions=cast("Transition", shared.one_of("--transitions", transitions, _MODES)),
+        transitions=cast("Transition", shared.one_of("--transitions", transitions, shared.MODES)),
         n_bootstraps=bootstraps,
         seed=seed,
     )
