@@ -1,0 +1,55 @@
+"""Settings that cross layers, as frozen dataclasses; nothing here is global or reads a file."""
+
+from learner_index.config.cohort import (
+    BuildOptions,
+    EncoderOptions,
+    ManifestOptions,
+    Preprocessing,
+)
+from learner_index.config.search import (
+    ProgressionOptions,
+    SimilarOptions,
+    TrajectoryOptions,
+)
+from learner_index.config.training import (
+    AugmentOptions,
+    BatchOptions,
+    CacheOptions,
+    EvaluateOptions,
+    ObjectiveOptions,
+    PretrainOptions,
+    ScoreOptions,
+    SplitOptions,
+    TrainOptions,
+)
+from learner_index.config.words import (
+    Clock,
+    Level,
+    Metric,
+    Plane,
+    Transition,
+)
+
+__all__ = [
+    "AugmentOptions",
+    "BatchOptions",
+    "BuildOptions",
+    "CacheOptions",
+    "Clock",
+    "EncoderOptions",
+    "EvaluateOptions",
+    "Level",
+    "ManifestOptions",
+    "Metric",
+    "ObjectiveOptions",
+    "Plane",
+    "Preprocessing",
+    "PretrainOptions",
+    "ProgressionOptions",
+    "ScoreOptions",
+    "SimilarOptions",
+    "SplitOptions",
+    "TrainOptions",
+    "TrajectoryOptions",
+    "Transition",
+]
