@@ -6,6 +6,13 @@ from learner_index.config.cohort import (
     ManifestOptions,
     Preprocessing,
 )
+from learner_index.config.response import (
+    ClassWeight,
+    Patients,
+    ResponseOptions,
+    Task,
+    Until,
+)
 from learner_index.config.search import (
     ProgressionOptions,
     SimilarOptions,
@@ -35,6 +42,7 @@ __all__ = [
     "BatchOptions",
     "BuildOptions",
     "CacheOptions",
+    "ClassWeight",
     "Clock",
     "EncoderOptions",
     "EvaluateOptions",
@@ -42,14 +50,18 @@ __all__ = [
     "ManifestOptions",
     "Metric",
     "ObjectiveOptions",
+    "Patients",
     "Plane",
     "Preprocessing",
     "PretrainOptions",
     "ProgressionOptions",
+    "ResponseOptions",
     "ScoreOptions",
     "SimilarOptions",
     "SplitOptions",
+    "Task",
     "TrainOptions",
     "TrajectoryOptions",
     "Transition",
+    "Until",
 ]
