@@ -61,6 +61,8 @@ class HeadKind:
         strengths: to choose from, from the most to the least regularized.
         fit: lesson, strength and seed to a fitted head. The same arguments give the same head.
         load: `Head.arrays` to the head.
+        is_antisymmetric: swapping the visits reverses its answer; the classes must be health
+            changes.
     """
 
     name: str
@@ -71,3 +73,4 @@ class HeadKind:
     strengths: tuple[float, ...]
     fit: Callable[[Lesson, float, int], Head]
     load: Callable[[Mapping[str, NDArray[np.generic]]], Head]
+    is_antisymmetric: bool = False

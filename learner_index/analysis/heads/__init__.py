@@ -1,0 +1,1 @@
+"""Kinds of response heads on NumPy and SciPy, one file each."""

@@ -1,0 +1,1 @@
+"""Kinds of response heads that are trained in torch, one file each."""

@@ -1,0 +1,1 @@
+"""The response to treatment, learned from a store and predicted."""
