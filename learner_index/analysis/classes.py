@@ -1,4 +1,4 @@
-"""How good predictions of health changes are: worsened < stable < improved.
+"""How good predictions of classes are: of worsened < stable < improved, or of any others.
 
 scikit-learn has most of these measures, one cohort at a time. Here all draws of a bootstrap are
 measured together by matrix products: 2,000 draws of 600 transitions take 0.13 s where one call a
@@ -73,17 +73,15 @@ def confusion(predicted: Predicted) -> Floats:
     Each patient's own shares, averaged over patients.
 
     Returns:
-        (3, 3) rows: worsened, stable and improved as came about; columns: as predicted. Sums
-        to 1.
+        (c, c) rows: classes as came about, in their order; columns: as predicted. Sums to 1.
     """
-    ones = np.ones((1, predicted.n_patients))
-    return _averaged(_cells(predicted), predicted.patient, ones).reshape(3, 3)
+    return np.asarray(_confusions(predicted, np.ones((1, predicted.n_patients)))[0])
 
 
 def measure(
     predicted: Predicted, weights: Floats, names: Collection[str] = tuple(TITLES)
 ) -> dict[str, Floats]:
-    """Measures of predicted health changes, patient-averaged, in every draw of patients.
+    """Measures of predicted classes, patient-averaged, in every draw of patients.
 
     Patient-averaged: a transition weighs its patient's weight divided by the patient's number of
     transitions, so that a patient with many visits counts as much as one with two. The measure is
@@ -99,9 +97,12 @@ def measure(
     - balanced_accuracy: mean recall of the classes that the draw has.
     - auroc: how often the class that came about got more probability than where it did not; ties
       count half. Mean over classes that came about in some transitions of the draw, not in all.
+      Of two classes it is the area of either, as their probabilities add up to 1.
     - qwk: agreement beyond chance, a miss by two classes costing four times a miss by one; 1 is
       perfect, 0 is chance. NaN where truth and prediction are one and the same class throughout.
-    - rps: squared error of the cumulated probabilities, divided by 2 (classes less 1): 0 to 1.
+      Only for classes that have an order.
+    - rps: squared error of the cumulated probabilities, divided by the classes less 1: 0 to 1.
+      Only for classes that have an order.
     - nll: nats; probabilities below 2.2e-16 count as that.
     - ece: mean gap between the probability of the predicted class and how often it was right, in
       10 bins of equal width, each closed above. Chance widens the gaps, in draws more than in
@@ -111,7 +112,8 @@ def measure(
         predicted: of one model.
         weights: (draws, p) how often each patient counts, as of `resample.draw_weights`; all 1
             for the cohort itself.
-        names: which measures; see `DIRECTION` for which way is good.
+        names: which measures; see `DIRECTION` for which way is good. Whether the classes have
+            an order is not known here: leave qwk and rps out where they have none.
 
     Returns:
         (draws,) values by name; NaN where a draw leaves the measure undefined.
@@ -127,7 +129,7 @@ def measure(
     unknown = sorted(set(names) - set(_MEASURES))
     if unknown:
         raise SettingsError(f"measure {unknown[0]!r} is unknown: use {', '.join(_MEASURES)}")
-    checked = _checked(weights, predicted.n_patients)
+    checked = checked_weights(weights, predicted.n_patients)
     return {name: _MEASURES[name](predicted, checked) for name in names}
 
 
@@ -146,9 +148,14 @@ def swapped_difference(first: Predicted, second: Predicted, name: str) -> Callab
         A function from (b, p) masks, True where swapped, to (b,) differences.
 
     Raises:
-        QueryError: the models do not predict the same transitions.
+        QueryError: the models do not predict the same classes of the same transitions.
         SettingsError: the name is unknown; raised by the function that is returned.
     """
+    if first.classes != second.classes:
+        raise QueryError(
+            f"the two models predict classes {first.classes} and {second.classes}: "
+            "compare models of the same classes"
+        )
     for column in ("true", "patient"):
         if not np.array_equal(getattr(first, column), getattr(second, column)):
             raise QueryError(
@@ -159,6 +166,7 @@ def swapped_difference(first: Predicted, second: Predicted, name: str) -> Callab
         np.concatenate([first.probability, second.probability]),
         np.concatenate([first.label, second.label]),
         np.concatenate([first.patient, np.asarray(second.patient) + first.n_patients]),
+        first.classes,
     )
 
     def difference(swapped: Masks) -> Floats:
@@ -201,16 +209,16 @@ def inversion_consistency(
     check_probability(probability)
     check_probability(probability_of_swapped)
     is_turned = likeliest(probability) == -likeliest(probability_of_swapped)
-    checked = _checked(weights, len(patient_counts(patient)))
-    return _averaged(is_turned[:, None], patient, checked)[:, 0]
+    checked = checked_weights(weights, len(patient_counts(patient)))
+    return averaged(is_turned[:, None], patient, checked)[:, 0]
 
 
 def _macro_f1(predicted: Predicted, weights: Floats) -> Floats:
     """(draws,) over the classes that came about in the cohort."""
     table = _confusions(predicted, weights)
-    sizes = table.sum(axis=1) + table.sum(axis=2)  # (draws, 3) twice F1's denominator
+    sizes = table.sum(axis=1) + table.sum(axis=2)  # (draws, c) twice F1's denominator
     f1 = _ratio(2 * np.einsum("dii->di", table), sizes, empty=0.0)
-    return np.asarray(f1[:, np.isin(CLASSES, predicted.true)].mean(axis=1))
+    return np.asarray(f1[:, np.isin(predicted.classes, predicted.true)].mean(axis=1))
 
 
 def _accuracy(predicted: Predicted, weights: Floats) -> Floats:
@@ -227,34 +235,35 @@ def _balanced_accuracy(predicted: Predicted, weights: Floats) -> Floats:
 def _qwk(predicted: Predicted, weights: Floats) -> Floats:
     """(draws,) 1 minus cost over the cost expected by chance."""
     table = _confusions(predicted, weights)
-    cost = np.subtract.outer(CLASSES, CLASSES).astype(np.float64) ** 2
+    places = np.arange(len(predicted.classes), dtype=np.float64)
+    cost = np.subtract.outer(places, places) ** 2
     chance = np.einsum("di,dj,ij->d", table.sum(axis=2), table.sum(axis=1), cost)
     return 1 - _ratio(np.einsum("dij,ij->d", table, cost), chance)
 
 
 def _rps(predicted: Predicted, weights: Floats) -> Floats:
-    """(draws,) over the two borders between classes."""
-    upto = np.cumsum(predicted.probability, axis=1, dtype=np.float64)[:, :2]
-    came = np.cumsum(_is_class(predicted), axis=1)[:, :2]
+    """(draws,) over the c - 1 borders between classes."""
+    upto = np.cumsum(predicted.probability, axis=1, dtype=np.float64)[:, :-1]
+    came = np.cumsum(_is_class(predicted), axis=1)[:, :-1]
     loss = np.mean((upto - came) ** 2, axis=1, keepdims=True)
-    return _averaged(loss, predicted.patient, weights)[:, 0]
+    return averaged(loss, predicted.patient, weights)[:, 0]
 
 
 def _nll(predicted: Predicted, weights: Floats) -> Floats:
     """(draws,) of the class that came about."""
     given = np.asarray(predicted.probability, np.float64)[_is_class(predicted)]
     loss = -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
-    return _averaged(loss[:, None], predicted.patient, weights)[:, 0]
+    return averaged(loss[:, None], predicted.patient, weights)[:, 0]
 
 
 def _ece(predicted: Predicted, weights: Floats) -> Floats:
     """(draws,) gaps summed over bins, each weighing its share of transitions."""
     rows = np.arange(len(predicted.true))
-    places = np.searchsorted(CLASSES, predicted.label)
+    places = np.searchsorted(predicted.classes, predicted.label)
     sure = np.asarray(predicted.probability, np.float64)[rows, places]
     gaps = np.zeros((len(rows), len(_BIN_ENDS) + 1))
     gaps[rows, np.searchsorted(_BIN_ENDS, sure)] = (predicted.label == predicted.true) - sure
-    return np.asarray(np.abs(_averaged(gaps, predicted.patient, weights)).sum(axis=1))
+    return np.asarray(np.abs(averaged(gaps, predicted.patient, weights)).sum(axis=1))
 
 
 def _auroc(predicted: Predicted, weights: Floats) -> Floats:
@@ -264,7 +273,10 @@ def _auroc(predicted: Predicted, weights: Floats) -> Floats:
     found = np.empty(len(weights))
     for start in range(0, len(weights), block):
         each = (weights[start : start + block] * share)[:, predicted.patient]  # (draws, t)
-        areas = [weighted_auroc(predicted.probability[:, k], came[:, k], each) for k in range(3)]
+        areas = [
+            weighted_auroc(score, is_class, each)
+            for score, is_class in zip(np.asarray(predicted.probability).T, came.T, strict=True)
+        ]
         found[start : start + block] = _mean(np.stack(areas, axis=1))
     return found
 
@@ -297,26 +309,23 @@ _MEASURES: Mapping[str, Callable[[Predicted, Floats], Floats]] = MappingProxyTyp
 
 
 def _confusions(predicted: Predicted, weights: Floats) -> Floats:
-    """(draws, 3, 3) `confusion` of each draw."""
-    return _averaged(_cells(predicted), predicted.patient, weights).reshape(-1, 3, 3)
-
-
-def _cells(predicted: Predicted) -> Masks:
-    """(t, 9) the cell of the confusion matrix that each transition falls into."""
-    is_label = np.asarray(predicted.label)[:, None] == np.array(CLASSES)
-    return np.asarray((_is_class(predicted)[:, :, None] & is_label[:, None, :]).reshape(-1, 9))
+    """(draws, c, c) `confusion` of each draw."""
+    is_label = np.asarray(predicted.label)[:, None] == np.array(predicted.classes)
+    is_cell = _is_class(predicted)[:, :, None] & is_label[:, None, :]
+    shares = averaged(is_cell.reshape(len(is_cell), -1), predicted.patient, weights)
+    return shares.reshape(-1, *is_cell.shape[1:])
 
 
 def _is_class(predicted: Predicted) -> Masks:
-    """(t, 3) which class came about."""
-    return np.asarray(np.asarray(predicted.true)[:, None] == np.array(CLASSES))
+    """(t, c) which class came about."""
+    return np.asarray(np.asarray(predicted.true)[:, None] == np.array(predicted.classes))
 
 
-def _averaged(values: Reals | Masks, patient: Integers, weights: Floats) -> Floats:
+def averaged(values: Reals | Masks, patient: Integers, weights: Floats) -> Floats:
     """(draws, m) mean over the patients of each draw of patients' own means of (t, m) values."""
     counts = patient_counts(patient)
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, patient, values)
+    columns = [np.bincount(patient, column) for column in np.asarray(values, np.float64).T]
+    sums = np.stack(columns, axis=1)
     return _ratio(weights @ (sums / counts[:, None]), weights.sum(axis=1, keepdims=True))
 
 
@@ -333,8 +342,12 @@ def _mean(values: Floats) -> Floats:
     return _ratio(np.where(is_defined, values, 0).sum(axis=1), is_defined.sum(axis=1).astype(float))
 
 
-def _checked(weights: Floats, n_patients: int) -> Floats:
-    """The weights of a known number of patients."""
+def checked_weights(weights: Floats, n_patients: int) -> Floats:
+    """The weights of a known number of patients, (draws, p).
+
+    Raises:
+        QueryError: they are not one for each patient, or negative, or not finite.
+    """
     checked = np.asarray(weights, np.float64)
     if checked.ndim != 2 or checked.shape[1] != n_patients:
         raise QueryError(

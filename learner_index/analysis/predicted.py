@@ -1,4 +1,4 @@
-"""Predicted health changes of one cohort as a record whose columns belong together.
+"""Predicted classes of one cohort as a record whose columns belong together.
 
 How good they are is the job of `classes`.
 """
@@ -12,7 +12,7 @@ from learner_index.analysis.change import IMPROVED, STABLE, WORSENED
 from learner_index.errors import NotEnoughDataError, QueryError
 
 CLASSES = (WORSENED, STABLE, IMPROVED)
-_SUM_ERROR = 1e-5  # how far from 1 a row of probabilities may sum: float32 rounds
+SUM_ERROR = 1e-5  # how far from 1 a row of probabilities may sum: float32 rounds
 
 Reals = NDArray[np.floating]
 Integers = NDArray[np.integer]
@@ -20,47 +20,49 @@ Integers = NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
-    """Health changes of one cohort, as they came about and as one model predicted them.
+    """Classes of one cohort's transitions, as they came about and as one model predicted them.
+
+    Classes are the three health changes unless said: any two or more will do.
 
     Attributes:
-        true: (t,) health changes that came about: -1, 0 or 1.
-        probability: (t, 3) of worsened, stable and improved, in this order; each row sums to 1.
-            A model without probabilities gives class shares or one 1 a row.
-        label: (t,) predicted health changes, `likeliest(probability)` or by another rule.
+        true: (t,) codes of the classes that came about; of health changes -1, 0 or 1.
+        probability: (t, c) of the classes, in their order; each row sums to 1. A model without
+            probabilities gives class shares or one 1 a row.
+        label: (t,) codes of the predicted classes, `likeliest(probability)` of health changes or
+            by another rule.
         patient: (t,) patient of each transition, numbered 0 to p - 1; each has a transition.
+        classes: (c,) codes, rising; worst first where they have an order.
 
     Raises:
         NotEnoughDataError: there is no transition.
-        QueryError: lengths differ, a health change is none of the three, a probability is not
-            finite or negative, a row does not sum to 1, or a patient's number is left out.
+        QueryError: lengths differ, a code is no class, a probability is not finite or negative,
+            a row does not sum to 1, a patient's number is left out, or classes do not rise.
     """
 
     true: Integers
     probability: Reals
     label: Integers
     patient: Integers
+    classes: tuple[int, ...] = CLASSES
 
     def __post_init__(self) -> None:
         """Refuses columns that do not belong together."""
         t = len(self.true)
         if t == 0:
             raise NotEnoughDataError("no transitions to measure: add patients with two visits")
-        shapes = {"true": (t,), "probability": (t, 3), "label": (t,), "patient": (t,)}
+        _check_classes(self.classes)
+        c = len(self.classes)
+        shapes = {"true": (t,), "probability": (t, c), "label": (t,), "patient": (t,)}
         for name, shape in shapes.items():
             if np.shape(getattr(self, name)) != shape:
                 raise QueryError(
                     f"{name} has shape {np.shape(getattr(self, name))} where {t} transitions need "
                     f"{shape}: give one row a transition"
                 )
-        _check_codes(self.true, "true")
-        _check_codes(self.label, "label")
+        _check_codes(self.true, "true", self.classes)
+        _check_codes(self.label, "label", self.classes)
         check_probability(self.probability)
-        counts = patient_counts(self.patient)
-        if not counts.all():
-            raise QueryError(
-                f"patient {int(np.argmin(counts))} of {len(counts)} has no transition: "
-                "number patients 0, 1, 2, ... without a gap"
-            )
+        check_patients(self.patient)
 
     @property
     def n_patients(self) -> int:
@@ -69,7 +71,7 @@ class Predicted:
 
 
 def likeliest(probability: Reals) -> NDArray[np.int8]:
-    """The class with the largest probability; stable where two share it.
+    """The health change with the largest probability; stable where two share it.
 
     Unlike the first of the largest, this treats worsened and improved alike.
 
@@ -93,13 +95,32 @@ def patient_counts(patient: Integers) -> Integers:
     return np.bincount(codes)
 
 
-def _check_codes(codes: Integers, name: str) -> None:
-    """Refuses what is no health change."""
-    wrong = np.flatnonzero(~np.isin(codes, CLASSES))
-    if len(wrong):
+def check_patients(patient: Integers) -> None:
+    """Refuses numbers that leave a patient out."""
+    counts = patient_counts(patient)
+    if not counts.all():
         raise QueryError(
-            f"{name} of row {wrong[0]} is {np.asarray(codes)[wrong[0]]}: "
-            "use -1 worsened, 0 stable, 1 improved"
+            f"patient {int(np.argmin(counts))} of {len(counts)} has no transition: "
+            "number patients 0, 1, 2, ... without a gap"
+        )
+
+
+def _check_classes(classes: tuple[int, ...]) -> None:
+    """Refuses classes that do not tell transitions apart."""
+    if len(classes) < 2 or not (np.diff(classes) > 0).all():
+        raise QueryError(
+            f"classes {classes} do not rise, or are fewer than two: give codes such as (0, 1, 2)"
+        )
+
+
+def _check_codes(codes: Integers, name: str, classes: tuple[int, ...]) -> None:
+    """Refuses what is no class."""
+    wrong = np.flatnonzero(~np.isin(codes, classes))
+    if len(wrong):
+        known = ", ".join(map(str, classes))
+        raise QueryError(
+            f"{name} of row {wrong[0]} is {np.asarray(codes)[wrong[0]]}: use "
+            f"{'-1 worsened, 0 stable, 1 improved' if classes == CLASSES else f'one of {known}'}"
         )
 
 
@@ -107,7 +128,7 @@ def check_probability(probability: Reals) -> None:
     """Refuses rows that are no distribution."""
     rows = np.asarray(probability, np.float64)
     shares = np.where(np.isfinite(rows) & (rows >= 0), rows, 2.0)  # 2 fits into no sum of 1
-    is_wrong = np.abs(shares.sum(axis=1) - 1) > _SUM_ERROR
+    is_wrong = np.abs(shares.sum(axis=1) - 1) > SUM_ERROR
     if is_wrong.any():
         row = int(np.argmax(is_wrong))
         raise QueryError(

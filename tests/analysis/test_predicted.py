@@ -70,3 +70,35 @@ def test_the_likeliest_class_turns_with_its_columns(seed):
     probability = np.random.default_rng(seed).multinomial(6, np.ones(3) / 3, 20) / 6
 
     assert (likeliest(probability[:, ::-1]) == -likeliest(probability)).all()
+
+
+FIVE = {
+    "true": np.array([0, 4]),
+    "probability": np.full((2, 5), 0.2),
+    "label": np.array([3, 4]),
+    "patient": np.array([0, 1]),
+    "classes": (0, 1, 2, 3, 4),
+}
+
+
+def test_any_number_of_classes_is_let_in():
+    """Five of them, of which two came about."""
+    assert Predicted(**FIVE).n_patients == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "match"),
+    [
+        ("true", np.array([0, 5]), "true of row 1 is 5: use one of 0, 1, 2, 3, 4"),
+        ("label", np.array([-1, 0]), "label of row 0 is -1: use one of 0, 1, 2, 3, 4"),
+        ("probability", np.full((2, 3), 1 / 3), r"probability has shape \(2, 3\) .* \(2, 5\)"),
+        ("classes", (0, 1, 2, 3), r"probability has shape \(2, 5\) .* \(2, 4\)"),
+        ("classes", (0,), r"classes \(0,\) do not rise, or are fewer than two"),
+        ("classes", (0, 1, 1, 2, 3), r"classes \(0, 1, 1, 2, 3\) do not rise"),
+        ("classes", (4, 3, 2, 1, 0), "do not rise"),
+    ],
+)
+def test_refuses_what_does_not_fit_the_classes(column, value, match):
+    """Codes, columns and the classes themselves."""
+    with pytest.raises(QueryError, match=match):
+        Predicted(**FIVE | {column: value})

@@ -36,11 +36,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """One model's predictions of health changes.
+    """One model's predictions of health changes, or of other classes.
 
     Attributes:
         model: its name.
-        confidence: (t,) probability it gave the health change it predicted; NaN is left out.
+        confidence: (t,) probability it gave the class it predicted; NaN is left out.
         is_right: (t,) whether that came about.
         weight: (t,) of each transition, such as 1 / its patient's transitions; not negative.
         n_patients: whose transitions they are.
@@ -166,7 +166,7 @@ def _draw_curve(upper: "Axes", lower: "Axes", curve: Reliability) -> None:
 
 
 def _left_edge(curves: Sequence[Reliability]) -> float:
-    """Where the axis begins: the likeliest of three is never below a third."""
+    """Where the axis begins: the likeliest of three is never below a third, nor of two."""
     sure = np.concatenate([np.asarray(curve.confidence, np.float64) for curve in curves])
     sure = sure[np.isfinite(sure)]
     return 0.3 if len(sure) and sure.min() >= 0.3 else 0.0

@@ -1,7 +1,10 @@
 """Confusion matrices: shares of rows, shares of all, and where they are written."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 
 from learner_index.analysis.plots.confusions import (
@@ -16,6 +19,14 @@ from tests.analysis.plots.tidy import caption, title, untidy
 
 SHARE = np.array([[0.10, 0.05, 0.05], [0.10, 0.30, 0.0], [0.0, 0.2, 0.2]])
 ASKED = {"title": "t", "caption": "Mean."}
+NAMES = {
+    2: ("in the ICU", "left the ICU"),
+    4: ("died", *CHANGES),
+    5: ("dead", "worse", "same", "better", "well"),
+    6: ("died before the next visit", "lost to follow-up", *CHANGES, "$x$ wholly well for good"),
+    8: tuple(f"stage {k}" for k in range(8)),
+    9: tuple(f"stage {k}" for k in range(9)),
+}
 
 
 def tables(n, share=SHARE):
@@ -24,12 +35,18 @@ def tables(n, share=SHARE):
     return [Confusion(names[i % 3], share, 60, 300, is_seen=i == 1) for i in range(n)]
 
 
-def cells(axis):
-    """(3, 3) list of (large, small) words of the cells, by row."""
+def named(n, c, **other):
+    """Models of c named classes."""
+    share = np.random.default_rng(c).dirichlet(np.ones(c * c)).reshape(c, c)
+    return [dataclasses.replace(table, classes=NAMES[c], **other) for table in tables(n, share)]
+
+
+def cells(axis, c=3):
+    """(c, c) list of (large, small) words of the cells, by row."""
     found = {}
     for text in axis.texts:
         found.setdefault(text.xy[::-1], []).append(text.get_text())
-    return [[tuple(found[row, column]) for column in range(3)] for row in range(3)]
+    return [[tuple(found[row, column]) for column in range(c)] for row in range(c)]
 
 
 def test_cells_hold_the_share_of_the_row_and_of_all():
@@ -123,6 +140,78 @@ def test_title_and_caption_say_what_is_shown():
     assert caption(figure) == (
         "Mean. Share of the row; in brackets, share of all. n = 60 patients, 300 pairs."
     )
+
+
+@pytest.mark.parametrize("c", [2, 5])
+def test_any_classes_are_named_and_counted(c):
+    """Names in their order at both axes; every cell holds its two shares."""
+    table = named(1, c)[0]
+
+    axis = lay_out_confusions([table], **ASKED).axes[0]
+
+    assert tuple(label.get_text() for label in axis.get_xticklabels()) == NAMES[c]
+    assert tuple(label.get_text() for label in axis.get_yticklabels()) == NAMES[c]
+    rows = table.share / table.share.sum(axis=1, keepdims=True)
+    expected = [
+        [(f"{rows[i, j]:.2f}", f"({table.share[i, j]:.2f})") for j in range(c)] for i in range(c)
+    ]
+    assert cells(axis, c) == expected
+
+
+def test_more_than_eight_classes_get_shades_only():
+    """Eight have numbers; nine have none, and the caption says what the shades are."""
+    eight, nine = (lay_out_confusions(named(1, c), **ASKED) for c in (8, 9))
+
+    assert len(eight.axes[0].texts) == 2 * 64
+    assert len(nine.axes[0].texts) == 0
+    assert caption(nine).startswith("Mean. Shade: share of the row, white 0 to dark 1. n = 60")
+
+
+def test_long_names_are_turned_and_cut():
+    """Across the axes, in two lines of 16 letters; short ones run along."""
+    turned, along = (lay_out_confusions(named(1, c), **ASKED).axes[0] for c in (6, 5))
+
+    assert {label.get_rotation() for label in turned.get_xticklabels()} == {90}
+    assert {label.get_rotation() for label in turned.get_yticklabels()} == {0}
+    assert {label.get_rotation() for label in along.get_xticklabels()} == {0}
+    assert {label.get_rotation() for label in along.get_yticklabels()} == {90}
+    assert turned.get_xticklabels()[0].get_text() == "died before the\nnext visit"
+    assert turned.get_xticklabels()[5].get_text() == "$x$ wholly well\nfor good"
+    assert not turned.get_xticklabels()[5].get_parse_math()
+
+
+@pytest.mark.parametrize(("n", "c"), [(1, 2), (1, 8), (2, 5), (2, 6), (5, 6)])
+def test_all_words_of_any_classes_can_be_read(n, c):
+    """Nothing lies on anything else, and no number is smaller than 4.9 points."""
+    figure = lay_out_confusions(named(n, c), **ASKED)
+
+    assert untidy(figure) == []
+    assert min(text.get_fontsize() for text in figure.axes[0].texts) > 4.9
+
+
+def test_numbers_leave_white_in_their_cells():
+    """Cells of eight classes and four models are 6 mm or more; a tenth of each stays free."""
+    figure = lay_out_confusions(named(4, 8), **ASKED)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+
+    for axis in figure.axes:
+        cell = axis.bbox.width / 8
+        assert cell >= 6 / 25.4 * figure.dpi
+        for text in axis.texts:
+            box = text.get_window_extent(canvas.get_renderer())
+            told, came = axis.transData.inverted().transform([(box.x0, box.y0), (box.x1, box.y1)]).T
+            assert np.ptp(told) < 0.9
+            assert np.abs(told - text.xy[0]).max() < 0.5
+            assert np.abs(came - text.xy[1]).max() < 0.55
+
+
+def test_refuses_models_of_other_classes():
+    """One figure, one set of names."""
+    other = dataclasses.replace(tables(2)[1], classes=("a", "b", "c"))
+
+    with pytest.raises(QueryError, match="antisymmetric_delta: its classes are a, b, c, not wors"):
+        lay_out_confusions([tables(1)[0], other], **ASKED)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 13])
