@@ -132,11 +132,19 @@ class Visits:
         Raises:
             NotEnoughDataError: there is no visit to fit on.
         """
-        rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
+        rows = self.group_means(embeddings)
         if fitted_on is not None:
-            view_means = self._view_means(rows, fitted_on)
+            view_means = self.means_by_view(rows, fitted_on)
         if view_means is not None:
             rows -= view_means[self.group_view]
+        return self.average(rows)
+
+    def group_means(self, embeddings: Reals) -> Floats:
+        """(g, e) mean embedding of each group: a visit's scans of one view."""
+        return np.asarray(self.means @ np.asarray(embeddings, np.float64))
+
+    def average(self, rows: Reals) -> Floats:
+        """(v, e) mean over each visit's groups, given (g, e) one a group."""
         return np.asarray(_averaging(self.group_visit, len(self)) @ rows)
 
     def view_means(self, embeddings: Reals) -> Floats:
@@ -145,8 +153,7 @@ class Visits:
         Raises:
             NotEnoughDataError: there is no visit.
         """
-        rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
-        return self._view_means(rows, np.ones(len(self), np.bool_))
+        return self.means_by_view(self.group_means(embeddings), np.ones(len(self), np.bool_))
 
     def noise_scales(self) -> Floats:
         """(v,) standard deviation of a visit embedding's noise, in those of one scan's.
@@ -159,12 +166,19 @@ class Visits:
 
     def within_views(self, embeddings: Reals, fitted_on: NDArray[np.bool_]) -> Floats:
         """(n, e) embeddings of scans less the mean of their view; arguments as in `pool`."""
-        rows = np.asarray(self.means @ np.asarray(embeddings, np.float64))
-        means = self._view_means(rows, fitted_on)
+        means = self.means_by_view(self.group_means(embeddings), fitted_on)
         return np.asarray(embeddings - means[self.group_view[self.scan_group]])
 
-    def _view_means(self, rows: Floats, fitted_on: NDArray[np.bool_]) -> Floats:
-        """(m, e) mean of each view over patients; the mean of the others for one none has."""
+    def means_by_view(self, rows: Floats, fitted_on: NDArray[np.bool_]) -> Floats:
+        """(m, e) mean of each view over patients; the mean of the others for one none has.
+
+        Args:
+            rows: (g, e) as of `group_means`.
+            fitted_on: (v,) visits of the patients it is fitted on, each weighing the same.
+
+        Raises:
+            NotEnoughDataError: there is no visit to fit on.
+        """
         from scipy.sparse import csr_array
 
         used = np.flatnonzero(fitted_on[self.group_visit])

@@ -1,7 +1,7 @@
 """What is known of each transition besides embeddings: its two visits' columns, side by side."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,19 @@ OWN = (
 _OF_A_SCAN = ("scan_id", "content_hash", "rescan")
 
 
-def visit_columns(obs: pd.DataFrame, visits: VisitArrays) -> pd.DataFrame:
+class Pooled(Protocol):
+    """Visits as far as their columns need them."""
+
+    @property
+    def scan_visit(self) -> Codes:
+        """(n,) visit of each scan, as a position."""
+
+    @property
+    def patient(self) -> Codes:
+        """(v,) patient of each visit."""
+
+
+def visit_columns(obs: pd.DataFrame, visits: Pooled) -> pd.DataFrame:
     """(v,) rows: the value all scans of a visit share; missing where two of them differ.
 
     Two treatments within one visit are "mixed"; where none is written, the one before is still
@@ -75,7 +87,7 @@ def transition_columns(of_visits: pd.DataFrame, visits: VisitArrays) -> pd.DataF
         "delta_score": visits.delta_score,
         "n_views": visits.n_views.astype(np.float64),
         "view": pd.array(np.array([*visits.view_sets, ""], object)[visits.shared], dtype="string"),
-        "treatment": pd.array(_treatments(of_visits, visits), dtype="string"),
+        "treatment": pd.array(treatments(of_visits, earlier, later), dtype="string"),
     }
     rest = {name: found[name] for name in found.columns if name not in own}
     return pd.DataFrame({**own, **rest})
@@ -88,6 +100,23 @@ def scans_of(obs: pd.DataFrame, visits: VisitArrays, wanted: Codes) -> list[tupl
     for row in rows.tolist():
         of_visit[int(visits.scan_visit[row])].append(str(obs["scan_id"].iloc[row]))
     return [tuple(of_visit[int(visit)]) for visit in wanted]
+
+
+def treatments(of_visits: pd.DataFrame, earlier: Codes, later: Codes) -> Sequence[str | None]:
+    """(t,) treatment in force from the earlier visit until the later one, or "mixed".
+
+    Args:
+        of_visits: (v,) by patient and day, as `visit_columns` gives them.
+        earlier: (t,) position of a visit.
+        later: (t,) position of a later one of the same patient.
+    """
+    if "treatment" not in of_visits:
+        return [None] * len(earlier)
+    codes, names = pd.factorize(of_visits["treatment"])
+    changes = np.concatenate([[0], np.cumsum(codes[1:] != codes[:-1])])
+    is_mixed = changes[later - 1] > changes[earlier]
+    named: NDArray[np.object_] = np.array([*map(str, names), None], object)
+    return list(np.where(is_mixed, MIXED, named[codes[earlier]]))
 
 
 def _shared(column: "pd.Series[Any]", order: Codes, first: Codes) -> "pd.Series[Any]":
@@ -103,14 +132,3 @@ def _shared(column: "pd.Series[Any]", order: Codes, first: Codes) -> "pd.Series[
     representative[codes[::-1]] = np.arange(len(codes))[::-1]  # the first row of each value
     taken = column.iloc[representative[chosen]].reset_index(drop=True)
     return taken.mask(chosen < 0) if (chosen < 0).any() else taken
-
-
-def _treatments(of_visits: pd.DataFrame, visits: VisitArrays) -> Sequence[str | None]:
-    """(t,) treatment in force from the earlier visit until the later one."""
-    if "treatment" not in of_visits:
-        return [None] * len(visits.earlier)
-    codes, names = pd.factorize(of_visits["treatment"])
-    changes = np.concatenate([[0], np.cumsum(codes[1:] != codes[:-1])])
-    is_mixed = changes[visits.later - 1] > changes[visits.earlier]
-    named: NDArray[np.object_] = np.array([*map(str, names), None], object)
-    return list(np.where(is_mixed, MIXED, named[codes[visits.earlier]]))
