@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Preprocessing,
         PretrainOptions,
         ProgressionOptions,
+        ResponseOptions,
         SimilarOptions,
         TrajectoryOptions,
     )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from learner_index.pipeline.manifest import check_cohort, write_manifest
     from learner_index.pipeline.objectives import list_objectives
     from learner_index.pipeline.pretrain import PretrainResult, pretrain
+    from learner_index.pipeline.response.fit import ResponseFit, fit_response
     from learner_index.pipeline.simulate import simulate
     from learner_index.pipeline.source import ChosenEncoder
 
@@ -61,6 +63,8 @@ __all__ = [
     "ProgressionOptions",
     "Progressions",
     "Reference",
+    "ResponseFit",
+    "ResponseOptions",
     "Scan",
     "SimilarOptions",
     "Trajectory",
@@ -70,6 +74,7 @@ __all__ = [
     "compare_gains",
     "errors",
     "evaluate",
+    "fit_response",
     "list_objectives",
     "measure_gain",
     "open_store",
@@ -84,7 +89,7 @@ __all__ = [
 _HOMES = {
     "config": (
         "BuildOptions EncoderOptions EvaluateOptions ManifestOptions Preprocessing PretrainOptions "
-        "ProgressionOptions SimilarOptions TrajectoryOptions"
+        "ProgressionOptions ResponseOptions SimilarOptions TrajectoryOptions"
     ),
     "data.manifest": "read_manifest",
     "data.preprocess": "preprocess",
@@ -101,6 +106,7 @@ _HOMES = {
     "pipeline.manifest": "check_cohort write_manifest",
     "pipeline.objectives": "list_objectives",
     "pipeline.pretrain": "PretrainResult pretrain",
+    "pipeline.response.fit": "ResponseFit fit_response",
     "pipeline.simulate": "simulate",
     "pipeline.source": "ChosenEncoder",
 }

@@ -23,6 +23,7 @@ LearnerIndexError
 │   ├── RunFormatError (ValueError)       no run, of another version, or of other settings
 │   ├── RunWriteError (OSError)           disk full, read-only folder and the like
 │   └── DivergedError (ArithmeticError)   the loss is no longer a finite number
+├── HeadFormatError (ValueError)          no response head, or one this version cannot read
 └── NotEnoughDataError (ValueError)       a statistic would rest on too little
 """
 
@@ -123,6 +124,10 @@ class DivergedError(RunError, ArithmeticError):
     """
 
     scan_ids: tuple[str, ...] = ()
+
+
+class HeadFormatError(LearnerIndexError, ValueError):
+    """The folder is no response head, or one that is damaged or of another version."""
 
 
 class NotEnoughDataError(LearnerIndexError, ValueError):

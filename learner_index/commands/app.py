@@ -16,6 +16,7 @@ from learner_index.commands import (
     objectives,
     pretrain,
     progression,
+    response,
     similar,
     simulate,
     trajectory,
@@ -54,6 +55,7 @@ app.command("progression", short_help="Find the patients who changed like this o
 app.command("trajectory", short_help="Show one patient's path, and who took the same one.")(
     trajectory.trajectory
 )
+app.add_typer(response.app, name="response")
 app.command("refit", short_help="Fit the reference again on a grown cohort.")(cohort.refit)
 app.command("verify", short_help="Check a store's every promise, with checksums.")(maintain.verify)
 app.command("compact", short_help="Rewrite a store without leftovers.")(maintain.compact)

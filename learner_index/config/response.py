@@ -19,7 +19,9 @@ class ResponseOptions:
         task: "detect": both scans are given, did health change? "predict": scans up to one visit
             are given, will it?
         target: column that holds the outcome, read at the later visit; None: the health change.
-        threshold: θ, the change of health score that counts as one, in score units.
+        threshold: θ, the change of health score that counts as one, in score units; None: the
+            score kind's own.
+        score_kind: what the health score measures: "generic", "sf", "sf94" or "mmse".
         classes: the outcomes in order, worst first; they are then ordinal. Empty: as they are
             found, ordinal if they are numbers.
         transitions: detect: which visits are paired.
@@ -28,8 +30,10 @@ class ResponseOptions:
         until: predict: whether the outcome is that of the "next" visit or the "last".
         died_as: class of patients who died before the outcome's visit; None: left out, counted.
         lost_as: likewise for patients who were not seen again.
-        where: conditions on the earlier visit, each "column op value".
+        scans: conditions on the scans that are used at all, each "column op value".
+        where: conditions on the visit that is started from, likewise.
         clinical: columns of the earlier visit that the clinical baselines know.
+        with_clinical: the head itself is given these columns beside the embeddings.
         modality: the one meant, where the store has several.
         patients: "unseen": only patients the encoder has not seen; "all"; "auto": unseen where
             they are enough, else all.
@@ -45,14 +49,17 @@ class ResponseOptions:
     task: Task = "detect"
     target: str | None = None
     threshold: float | None = None
+    score_kind: str = "generic"
     classes: tuple[str, ...] = ()
     transitions: Transition = "consecutive"
     at: str = "first"
     until: Until = "next"
     died_as: str | None = None
     lost_as: str | None = None
+    scans: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     clinical: tuple[str, ...] = ()
+    with_clinical: bool = False
     modality: str | None = None
     patients: Patients = "auto"
     head: str = "multinomial"

@@ -25,6 +25,7 @@ COMMANDS = [
     ["similar"],
     ["progression"],
     ["trajectory"],
+    ["response", "fit"],
     ["refit"],
     ["verify"],
     ["compact"],
