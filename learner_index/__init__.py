@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from learner_index.data.readers import read_scan
     from learner_index.data.records import Hit, Hits, Scan
     from learner_index.data.reference import Reference
+    from learner_index.data.response import Prediction, Predictions
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
     from learner_index.pipeline.configfile import read_pretrain_options
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from learner_index.pipeline.objectives import list_objectives
     from learner_index.pipeline.pretrain import PretrainResult, pretrain
     from learner_index.pipeline.response.fit import ResponseFit, fit_response
+    from learner_index.pipeline.response.predict import predict_response
     from learner_index.pipeline.simulate import simulate
     from learner_index.pipeline.source import ChosenEncoder
 
@@ -56,6 +58,8 @@ __all__ = [
     "Hit",
     "Hits",
     "ManifestOptions",
+    "Prediction",
+    "Predictions",
     "Preprocessing",
     "PretrainOptions",
     "PretrainResult",
@@ -78,6 +82,7 @@ __all__ = [
     "list_objectives",
     "measure_gain",
     "open_store",
+    "predict_response",
     "preprocess",
     "pretrain",
     "read_manifest",
@@ -97,6 +102,7 @@ _HOMES = {
     "data.readers": "read_scan",
     "data.records": "Hit Hits Scan",
     "data.reference": "Reference",
+    "data.response": "Prediction Predictions",
     "pipeline.build": "build",
     "pipeline.cohort": "Cohort open_store",
     "pipeline.configfile": "read_pretrain_options",
@@ -107,6 +113,7 @@ _HOMES = {
     "pipeline.objectives": "list_objectives",
     "pipeline.pretrain": "PretrainResult pretrain",
     "pipeline.response.fit": "ResponseFit fit_response",
+    "pipeline.response.predict": "predict_response",
     "pipeline.simulate": "simulate",
     "pipeline.source": "ChosenEncoder",
 }

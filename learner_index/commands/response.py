@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from learner_index.commands import options as shared
+from learner_index.commands import response_predict
 from learner_index.commands.show import labelled, plural, print_json, progress_bar, text_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Learn the response to treatment from a store, and predict it.", no_args_is_help=True
 )
-_SHOWN = ("auroc", "nll", "macro_f1")
+_SHOWN = {"auroc": "AUROC", "nll": "log loss", "macro_f1": "macro-F1"}
 
 
 @app.command("fit", short_help="Fit a head on a store, and try it on patients left out.")
@@ -145,6 +146,11 @@ def fit(
     print_json(found.to_dict()) if json else _print(found, store)
 
 
+app.command("predict", short_help="Ask a head of a patient, a store or new scans.")(
+    response_predict.predict
+)
+
+
 def _names(text: str | None) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
@@ -179,9 +185,7 @@ def _print(found: "ResponseFit", store: Path) -> None:
 
 def _table(found: "ResponseFit") -> tuple[list[str], list[list[Any]]]:
     """Header and rows: values of each model, intervals stand in the report."""
-    from learner_index.analysis.classes import TITLES
-
-    header = ["model", *(TITLES[name].split(",")[0] for name in _SHOWN), "against the head"]
+    header = ["model", *_SHOWN.values(), "against the head"]
     verdicts = _verdicts(found)
     rows = [
         [

@@ -26,6 +26,7 @@ COMMANDS = [
     ["progression"],
     ["trajectory"],
     ["response", "fit"],
+    ["response", "predict"],
     ["refit"],
     ["verify"],
     ["compact"],
