@@ -266,7 +266,7 @@ def fit_range(name: str, values: Sequence[float] | Reals) -> Range:
 
 def fit_known(name: str, values: Sequence[object]) -> Known:
     """Categories of a column over the patients fitted on; None, NaN and "" all mean none given."""
-    return Known(name, tuple(sorted({_word(value) for value in values})))
+    return Known(name, tuple(sorted({_word(value) for value in set(values)})))
 
 
 def _no_limit() -> Limit:
@@ -285,7 +285,14 @@ def _column_reasons(
     """The reason in each row, "" for none."""
     if column.name not in values or len(values[column.name]) != n_rows:
         raise QueryError(f"{column.name!r} is needed for each of the {n_rows} queries: add it")
-    return [column.why_outside(value) for value in values[column.name]]
+    if isinstance(column, Known):
+        why = {value: column.why_outside(value) for value in set(values[column.name])}
+        return [why[value] for value in values[column.name]]
+    numbers = np.asarray(values[column.name], np.float64)
+    found = [""] * n_rows
+    for row in np.flatnonzero(~((numbers >= column.low) & (numbers <= column.high))).tolist():
+        found[row] = column.why_outside(numbers[row])
+    return found
 
 
 def _word(value: object) -> str:

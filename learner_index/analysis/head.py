@@ -115,7 +115,8 @@ class ScoreHead:
 
     def scores(self, features: Reals) -> Floats:
         """(m,) predicted health scores, in score units, of (m, e) embeddings."""
-        return np.asarray((features - self.center) / self.scale @ self.coefficient + self.intercept)
+        weight = self.coefficient / self.scale
+        return np.asarray(features @ weight + (self.intercept - self.center @ weight))
 
 
 def fit_change_head(train: Part, tune: Part) -> ChangeHead:

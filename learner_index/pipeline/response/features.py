@@ -257,8 +257,7 @@ def _one_hot(column: "pd.Series[str] | None", levels: Sequence[str], n: int) -> 
     """(t, l) 1 for the level that a text is; zeros where it is missing or new."""
     found = np.zeros((n, len(levels)))
     if column is not None and levels:
-        place = {level: number for number, level in enumerate(levels)}
-        codes = np.array([place.get(text, -1) for text in _texts(column)], np.int64)
+        codes = pd.Index(list(levels), dtype=object).get_indexer(pd.Index(_texts(column)))
         found[codes >= 0, codes[codes >= 0]] = 1.0
     return found
 

@@ -154,8 +154,9 @@ def _check_folder(folder: Path, *, replace: bool) -> None:
     Raises:
         SettingsError: a head is there, or something else.
     """
-    if folder.is_file():
-        raise SettingsError(f"{folder} is a file: name a folder for the head with -o")
+    for place in (folder, *folder.parents):
+        if place.is_file():
+            raise SettingsError(f"{place} is a file: name a folder for the head with -o")
     if (folder / CARD).exists() and not replace:
         raise SettingsError(
             f"a head is in {folder} already: name another folder with -o, or say --replace"

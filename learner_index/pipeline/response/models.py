@@ -71,7 +71,9 @@ class Model:
         strength: chosen on patients among those fitted on.
         prior: (c,) added to the head's logits: what balanced class weights had taken away.
         temperature: what logits are divided by.
-        share: (c,) of each class among those fitted on.
+        share: (c,) mean probability it gives those fitted on, each patient weighing the same: near
+            the share of each class, but for what penalty and temperature do to it. What an
+            answer is compared with to tell which class is likelier than usual.
     """
 
     kind: HeadKind
@@ -144,7 +146,13 @@ def fit_model(
     model = Model(
         kind, kind.fit(lesson, strength, seed), encoding, strength, prior, Temperature(), share
     )
-    return _tempered(model, pool, roles)
+    model = _tempered(model, pool, roles)
+    weight = patient_weights(pool.patient[rows])
+    usual = np.average(model.probability_of(features), axis=0, weights=weight)
+    usual = np.where(share > 0, usual, 0.0)
+    if kind.is_antisymmetric:
+        usual = (usual + usual[::-1]) / 2
+    return replace(model, share=usual)
 
 
 def likeliest(probability: Floats) -> Codes:

@@ -30,6 +30,7 @@ from learner_index.pipeline.response.models import Model, Pool, fit_model
 from learner_index.pipeline.response.roles import HeadRoles, draw_head_roles
 
 EVERY_CLASS = "the set holds every class: nothing is ruled out"
+_LOOKED_AT = 20_000  # examples that say what the patients fitted on are like
 _SPAN = "days between the visits"
 
 
@@ -58,6 +59,7 @@ class FittedHead:
         held = None if self.sets is None else self.sets.sets(probability)
         seen = embedding_features(self.model, features)
         why = self.applicability.reasons(seen, _values(self.applicability, examples))
+        why = _with_views(why, _strange_views(self.model.encoding.views, material, examples))
         return HeadAnswer(features, probability, held, _with_full_sets(why, held))
 
 
@@ -131,7 +133,7 @@ def embedding_features(model: Model, features: NDArray[np.float32]) -> NDArray[n
 
 def _applicability(pool: Pool, roles: HeadRoles, model: Model, seed: int) -> Applicability:
     """What the patients fitted on were like, and how far others of the cohort lie."""
-    rows, held = pool.of(roles.fit), pool.of(roles.temper | roles.calibrate)
+    rows, held = _some(pool, roles.fit, seed), pool.of(roles.temper | roles.calibrate)
     own = pool.examples.only(rows)
     features = _seen(pool, model, rows)
     columns: list[Range | Known] = []
@@ -142,6 +144,17 @@ def _applicability(pool: Pool, roles: HeadRoles, model: Model, seed: int) -> App
     distances = found.distance(_seen(pool, model, held)) if held.any() else np.empty(0)
     limit = fit_limit(distances, pool.patient[held], seed=seed)
     return Applicability(found.whitening, limit, found.columns)
+
+
+def _some(pool: Pool, patients: Masks, seed: int) -> Masks:
+    """(t,) examples of some patients, of fewer of them where examples are very many."""
+    rows = pool.of(patients)
+    if rows.sum() <= _LOOKED_AT:
+        return rows
+    names = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(patients))
+    kept = np.zeros(len(patients), bool)
+    kept[names[: int(len(names) * _LOOKED_AT / rows.sum())]] = True
+    return pool.of(kept)
 
 
 def _seen(pool: Pool, model: Model, rows: Masks) -> NDArray[np.float32]:
@@ -173,6 +186,25 @@ def _texts(examples: Examples, name: str) -> list[object]:
         return [None] * len(examples)
     column: pd.Series[str] = examples.columns[name].astype("string")
     return list(column.astype(object).where(column.notna(), None))
+
+
+def _strange_views(views: Sequence[str], material: Material, examples: Examples) -> list[str]:
+    """(t,) views of the earlier visit that no patient fitted on had; "" where there is none."""
+    strange = [n for n, view in enumerate(material.visits.views) if view not in views]
+    found = [""] * len(examples)
+    has = material.visits.groups[examples.earlier][:, strange] >= 0
+    for row in np.flatnonzero(has.any(axis=1)).tolist():
+        names = [material.visits.views[strange[n]] for n in np.flatnonzero(has[row])]
+        found[row] = ", ".join(names) or "none named"
+    return found
+
+
+def _with_views(why: Sequence[tuple[str, ...]], strange: Sequence[str]) -> list[tuple[str, ...]]:
+    """Reasons to abstain, with that of a view which was not fitted on."""
+    return [
+        (*each, f"view {view!r} was not among those fitted on") if view else each
+        for each, view in zip(why, strange, strict=True)
+    ]
 
 
 def _with_full_sets(why: Sequence[tuple[str, ...]], held: Masks | None) -> list[tuple[str, ...]]:

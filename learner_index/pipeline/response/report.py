@@ -76,7 +76,9 @@ def set_words(card: Mapping[str, Any], figures: Figures) -> list[str]:
         f"{sets['n_patients']} calibration patients (Beta)"
     )
     lines = [promise]
-    if "coverage" in figures.sets:
+    if "coverage" not in figures.sets:
+        lines.append("not measured on patients left out: too few could calibrate in some fold")
+    else:
         by_class = ", ".join(
             f"{name.removeprefix('coverage: ')} {figure.value:.2f}"
             for name, figure in figures.sets.items()
