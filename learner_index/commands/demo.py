@@ -63,6 +63,7 @@ def _print(found: "Demo") -> None:
         f"learner-index similar {found.store} --patient {found.query} -k 5",
         f"learner-index progression {found.store} --patient {found.query} -k 5",
         f"learner-index trajectory {found.store} --patient {found.query}",
+        f"learner-index response fit {found.store} --score-kind sf -o {found.store.parent}/head",
         f"learner-index similar {found.store} --scan {found.hits[0].scan_id} --where 'day <= 2'",
         f"learner-index check {found.manifest}",
         f"learner-index build {found.manifest} -o {found.store} --where '{NEW}'   # embeds 0 scans",

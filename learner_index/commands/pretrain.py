@@ -22,6 +22,7 @@ _FLAGS = {  # option -> setting; those that were typed win over the file
     "frames": "encoder.frames",
     "epochs": "training.epochs",
     "learning_rate": "training.learning_rate",
+    "blocks": "training.blocks",
     "patients": "batches.patients",
     "scans": "batches.scans",
     "score_kind": "score.kind",
@@ -55,8 +56,8 @@ def pretrain(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="timm:NAME (untrained), timm:NAME@FILE, timm:NAME@pretrained or imagenet.  "
-            "[default: timm:resnet18]",
+            help="timm:NAME (untrained), timm:NAME@FILE, timm:NAME@pretrained, imagenet, or the "
+            "folder of a finished run to start from.  [default: timm:resnet18]",
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(min=8, help="Input pixels a side.")] = None,
@@ -66,6 +67,13 @@ def pretrain(
     epochs: Annotated[int | None, typer.Option(min=1, help="At most.  [default: 30]")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="After the warm-up.  [default: 0.001]")
+    ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="all, or last: hold still all but the encoder's last block.  [default: all]",
+        ),
     ] = None,
     patients: Annotated[
         int | None, typer.Option(min=2, help="Patients a batch.  [default: 16]")
@@ -206,7 +214,7 @@ def _print(result: "PretrainResult") -> None:
         "rho: Spearman of embedding distance and size of score change within patients; "
         "interval by patient"
     )
-    if not any(one.run["patients"]["unseen"] for one in runs):
+    if not any(_counts(one.run)["unseen"] for one in runs):
         typer.echo(
             "no patient was left unseen, so the figure flatters: --folds or --test-share shows "
             "an honest one"
@@ -232,7 +240,8 @@ def _say(result: "PretrainResult", manifest: Path, changes: Mapping[str, Any]) -
 def _names(run: Mapping[str, Any]) -> str:
     """What was trained, in words."""
     options = run["options"]
-    return f"{options['objective']['name']} with {options['encoder']['spec']}"
+    what = ", last block" if options["training"].get("blocks") == "last" else ""
+    return f"{options['objective']['name']} with {options['encoder']['spec']}{what}"
 
 
 def _score(run: Mapping[str, Any]) -> str:
@@ -255,7 +264,7 @@ def _row(result: "PretrainResult") -> list[object]:
     from learner_index.pipeline.roles import MARK
 
     run = result.run
-    counts = [len(run["patients"][role]) for role in ("train", "val", "unseen")]
+    counts = [_counts(run)[role] for role in ("train", "val", "unseen")]
     figures = run["figures"]
     role = "unseen" if figures["unseen"] else "val"
     found = figures[role] or {"rho": None, "low": None, "high": None, "n_pairs": 0}
@@ -274,6 +283,13 @@ def _row(result: "PretrainResult") -> list[object]:
         found["n_pairs"],
         role if role == "unseen" else f"{role} ({MARK})",
     ]
+
+
+def _counts(run: Mapping[str, Any]) -> Mapping[str, int]:
+    """Patients of the cohort by role; a run may name more, of the one it started from."""
+    named = {role: len(patients) for role, patients in run["patients"].items()}
+    counted: Mapping[str, int] = run.get("n_patients", named)
+    return counted
 
 
 def _mean(run: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from learner_index.config.cohort import EncoderOptions
 from learner_index.config.words import Transition
@@ -121,6 +122,8 @@ class TrainOptions:
         ema_decay: of the running average of the weights, which is what is kept; 0: none.
         patience: epochs without a better validation figure before stopping; 0: never stop early.
         seed: of weights, batches and augmentation.
+        blocks: of the encoder that learn: "all", or "last": its last block, with projection and
+            head; all else stays as the starting run or weights file left it, to the bit.
     """
 
     epochs: int = 30
@@ -131,6 +134,7 @@ class TrainOptions:
     ema_decay: float = 0.99
     patience: int = 10
     seed: int = 0
+    blocks: Literal["all", "last"] = "all"
 
 
 @dataclass(frozen=True, slots=True)

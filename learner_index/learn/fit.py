@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from learner_index.config import Preprocessing, PretrainOptions
 from learner_index.errors import EncoderError, SettingsError
 from learner_index.learn.augment import check_augment
 from learner_index.learn.batches import PatientBatches
-from learner_index.learn.card import Origin
+from learner_index.learn.blocks import train_last_block
+from learner_index.learn.card import Origin, origin_of
 from learner_index.learn.device import pick_device, training_precision
-from learner_index.learn.encoder import build_network
+from learner_index.learn.encoder import build_network, load_encoder
 from learner_index.learn.feed import Feed, ReadFrames
 from learner_index.learn.frozen import Encoder
 from learner_index.learn.network import Network
@@ -51,6 +52,8 @@ class Lesson:
         processes: this process among others.
         watch: called after every step.
         noted: called with the history after every epoch, in the first process.
+        start: folder of the finished run whose encoder is trained further; its architecture and
+            preprocessing hold. None: the network the options name.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class Lesson:
     processes: Processes = field(default_factory=Processes)
     watch: Callable[[Watched], None] = lambda event: None
     noted: Callable[[History], None] = lambda history: None
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def fit_encoder(lesson: Lesson) -> Trained:
 
     Raises:
         SettingsError: a setting is out of range.
-        EncoderError: the backbone cannot be built, or there is no such device.
+        EncoderError: the backbone or the starting run's encoder cannot be built, its last block
+            cannot be told, or there is no such device.
         DivergedError: the loss is no longer finite.
         RunWriteError: a checkpoint could not be written.
     """
@@ -102,11 +107,10 @@ def fit_encoder(lesson: Lesson) -> Trained:
     place = lesson.processes
     device = pick_device(place.device(wanted.device))
     precision = training_precision(wanted.precision, device)
-    spec = parse_spec(wanted.spec or DEFAULT_SPEC)
     seed = options.training.seed
-    backbone = build_backbone(spec, size=lesson.preprocessing.size, seed=seed)
-    origin = _origin(str(spec), backbone, options, lesson)
-    network = build_network(backbone, origin)
+    network, origin = _network_of(lesson)
+    if options.training.blocks == "last":
+        train_last_block(network)
     examples = lesson.examples
     trainer = Trainer(
         deepcopy(network),  # what is trained may be changed to suit device and processes
@@ -158,6 +162,25 @@ def _finished(
     return Trained(encoder, at.history, at.best_epoch, predict, trainer.clear)
 
 
+def _network_of(lesson: Lesson) -> tuple[Network, Origin]:
+    """The network to train, and where it comes from."""
+    if lesson.start is not None:
+        return _from_run(lesson.start, lesson.trained_on)
+    options = lesson.options
+    spec = parse_spec(options.encoder.spec or DEFAULT_SPEC)
+    seed = options.training.seed
+    backbone = build_backbone(spec, size=lesson.preprocessing.size, seed=seed)
+    origin = _origin(str(spec), backbone, options, lesson)
+    return build_network(backbone, origin), origin
+
+
+def _from_run(folder: Path, trained_on: str) -> tuple[Network, Origin]:
+    """A finished run's network, with an untaught head: the old one speaks of another target."""
+    encoder = load_encoder(folder, device="cpu", precision="fp32")
+    encoder.network.reset_head()
+    return encoder.network, replace(origin_of(encoder.card), trained_on=trained_on)
+
+
 def in_target_units(network: Network, center: float, spread: float) -> None:
     """Let the head of a network trained on standardized targets predict them in their own units."""
     with torch.no_grad():
@@ -170,6 +193,7 @@ def _origin(spec: str, backbone: Backbone, options: PretrainOptions, lesson: Les
     wanted = options.encoder
     width = DEFAULT_WIDTH if wanted.width is None else wanted.width or None
     may_shift = wanted.temporal_shift == "auto" and lesson.preprocessing.frames > 1
+    may_shift = may_shift and options.training.blocks == "all"  # frozen blocks cannot learn it
     return Origin(
         spec=spec,
         architecture=backbone.architecture,
@@ -202,6 +226,7 @@ def check_training(options: PretrainOptions) -> None:
         "ema_decay": ("0 or more and below 1", 0 <= training.ema_decay < 1),
         "patience": ("0 or more", training.patience >= 0),
         "seed": ("0 or more", training.seed >= 0),
+        "blocks": ("all or last", training.blocks in ("all", "last")),
     }
     for name, (wanted, is_in) in ranges.items():
         if not is_in:

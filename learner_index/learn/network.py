@@ -4,7 +4,8 @@ Backbone on each frame, mean over frames, linear projection, linear health-score
 backbone's weights come from is the job of `weights`.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +60,33 @@ class Network(nn.Module):
         self.projection: nn.Module = nn.Identity()
         if width is not None:
             self.projection = _linear(orthonormal(width, features, seed))
-        self.head = _linear(torch.zeros(1, self.width), bias=torch.zeros(1))
+        self.reset_head()
+        self._still: tuple[str, ...] = ()  # names, so that copies and conversions keep them
         if temporal_shift:
             add_shift(backbone)
+
+    def reset_head(self) -> None:
+        """Forget what the health-score head has learned."""
+        self.head = _linear(torch.zeros(1, self.width), bias=torch.zeros(1))
+
+    def hold_still(self, names: Iterable[str]) -> None:
+        """Let parts of the network compute as in evaluation even while it trains.
+
+        A batch norm whose weights do not learn would otherwise drift to the statistics of a small
+        new cohort, and the trained parts would be validated behind another network.
+
+        Args:
+            names: of modules, as `named_modules` gives them; all that is in them is meant.
+        """
+        self._still = tuple(names)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Go into training, but for the parts that are held still, or out of it."""
+        super().train(mode)
+        for name in self._still:
+            self.get_submodule(name).eval()
+        return self
 
     def forward(self, scans: Tensor) -> Output:
         """Embeddings and health scores of (b, f, c, h, w) normalized scans.

@@ -22,6 +22,8 @@ from learner_index.learn.objectives.record import LabelScale
 from learner_index.learn.processes import Processes
 from learner_index.learn.trainer import Examples, Watched
 from learner_index.pipeline.changes import require_changes
+from learner_index.pipeline.roles import NOBODY, RunEncoder
+from learner_index.pipeline.settings import preprocessing_of
 from learner_index.pipeline.source import declare_preprocessing
 from learner_index.pipeline.trainingset import GIGABYTE, TrainingSet
 from learner_index.pipeline.validation import validation_of
@@ -46,13 +48,22 @@ class Talk:
 
 @dataclass(slots=True)
 class Job:
-    """One call: the cohort, what was asked for, and who takes part."""
+    """One call: the cohort, what was asked for, and who takes part.
+
+    Attributes:
+        start: the finished run it starts from; None: a network.
+        before: roles that patients have by that run.
+        notes: what a person should know of them.
+    """
 
     cohort: TrainingSet
     options: PretrainOptions
     workers: int
     talk: Talk
     processes: Processes
+    start: RunEncoder | None = None
+    before: PatientSplit = NOBODY
+    notes: tuple[str, ...] = ()
 
 
 def make_lesson(
@@ -72,8 +83,7 @@ def make_lesson(
     """
     cohort, options = job.cohort, job.options
     rows = {role: split.rows(cohort.patients, role) for role in ("train", "val")}
-    paths = [cohort.manifest.paths[row] for row in rows["train"].tolist()]
-    preprocessing = declare_preprocessing(options.encoder, paths)
+    preprocessing = _preprocessing(job, rows["train"])
     needed = seen_rows(cohort, split)
     decode(job, needed, preprocessing)
     cohort.require_some(needed)
@@ -114,13 +124,22 @@ def make_lesson(
         read=lambda row: cohort.frames(row, preprocessing, jitter=options.augment.time_jitter),
         target_scale=scale,
         validation=validation,
-        trained_on=_trained_on(cohort, split, options),
+        trained_on=_trained_on(job, split),
         workers=job.workers,
         processes=job.processes,
         watch=job.talk.watch,
         noted=noted,
+        start=job.start.folder if job.start else None,
     )
     return lesson, (*notes, *(lacks if split.val else ()), *_cache_note(job, needed))
+
+
+def _preprocessing(job: Job, rows: NDArray[np.int64]) -> Preprocessing:
+    """The starting run's, else what suits the scans that train."""
+    if job.start is not None:
+        return preprocessing_of(job.start.card)
+    paths = [job.cohort.manifest.paths[row] for row in rows.tolist()]
+    return declare_preprocessing(job.options.encoder, paths)
 
 
 def decode(job: Job, rows: Sequence[int], preprocessing: Preprocessing) -> None:
@@ -239,11 +258,14 @@ def name_of(cohort: TrainingSet) -> str:
     return f"{label}{cohort.manifest.path.name}"
 
 
-def _trained_on(cohort: TrainingSet, split: PatientSplit, options: PretrainOptions) -> str:
-    """One line for the encoder's card."""
+def _trained_on(job: Job, split: PatientSplit) -> str:
+    """One line for the encoder's card; the starting run's follows, and so all of a chain."""
+    options, cohort = job.options, job.cohort
+    what = "last block, " if options.training.blocks == "last" else ""
+    after = f", after {job.start.card['trained_on']}" if job.start else ""
     return (
-        f"{name_of(cohort)}: {len(split.train)} patients, "
-        f"{options.objective.name}, score {cohort.labels.kind.name}"
+        f"{name_of(cohort)}: {len(split.train)} patients, {what}"
+        f"{options.objective.name}, score {cohort.labels.kind.name}{after}"
     )
 
 

@@ -21,16 +21,8 @@ from learner_index.data.split import PatientSplit
 from learner_index.errors import DivergedError, EncoderError, RunFormatError, RunWriteError
 from learner_index.learn.batches import check_batches
 from learner_index.learn.device import pick_device, training_precision
-from learner_index.learn.fit import (
-    DEFAULT_SPEC,
-    History,
-    Lesson,
-    Trained,
-    check_training,
-    fit_encoder,
-)
+from learner_index.learn.fit import History, Lesson, Trained, check_training, fit_encoder
 from learner_index.learn.processes import Processes, joined
-from learner_index.learn.weights import build_backbone, parse_spec
 from learner_index.pipeline.changes import assumption_note, check_objective, require_visits
 from learner_index.pipeline.configfile import options_from
 from learner_index.pipeline.lesson import (
@@ -45,6 +37,7 @@ from learner_index.pipeline.lesson import (
 )
 from learner_index.pipeline.manifest import only_where
 from learner_index.pipeline.record import base_record, machine_notes, start_weights
+from learner_index.pipeline.roles import RunEncoder
 from learner_index.pipeline.runfolder import (
     held,
     is_finished,
@@ -55,6 +48,14 @@ from learner_index.pipeline.runfolder import (
 )
 from learner_index.pipeline.runs import RUN_NAME, read_run, write_run
 from learner_index.pipeline.settings import manifest_options_of
+from learner_index.pipeline.start import (
+    check_column,
+    check_encoder,
+    joined_roles,
+    merged,
+    seen_before,
+    starting_run,
+)
 from learner_index.pipeline.trainingset import read_training_set
 from learner_index.pipeline.validation import measure_run
 
@@ -128,18 +129,23 @@ def pretrain(
         if options is None
         else options_from(asdict(options), "the settings")
     )
+    start = starting_run(chosen, known, is_done=is_finished(folder, known))
     if known.get("state") != "done":
-        start_weights(chosen, known)
-        _check(chosen)
+        start_weights(chosen, known, start)
+        _check(chosen, start)
     changes = manifest_changes or {}
     manifest = read_manifest(manifest_path, replace(manifest_options_of(known), **changes))
     require_valid(manifest)
     manifest = only_where(manifest, chosen.split.where)
+    if start is not None:
+        check_column(manifest, chosen)
     cache_folder = Path(chosen.cache.folder or folder.absolute().parent / CACHE)
     cohort = read_training_set(manifest, chosen, cache_folder)
-    splits = cohort.splits(chosen)
+    before = seen_before(start, chosen, known)
+    splits, notes = joined_roles(cohort, chosen, before)
     with joined() as processes:
-        work = _Work(cohort, chosen, workers, talk if processes.is_first else Talk(), processes)
+        talk = talk if processes.is_first else Talk()
+        work = _Work(cohort, chosen, workers, talk, processes, start, before, notes)
         require_world(work, splits)
         require_visits(cohort, chosen, splits)
         agree(work)
@@ -149,19 +155,19 @@ def pretrain(
             return work.run_all(folder, splits, known)
 
 
-def _check(options: PretrainOptions) -> None:
+def _check(options: PretrainOptions, start: RunEncoder | None) -> None:
     """Refuse what no training could use, before the cohort is read.
 
     Raises:
         SettingsError, EncoderError: names the setting.
+        SpaceMismatchError: a setting is not that of the run it starts from.
     """
     check_training(options)
     check_batches(options.batches)
     check_objective(options)
     wanted = options.encoder
     training_precision(wanted.precision, pick_device(wanted.device))
-    size = 224 if wanted.size is None else wanted.size
-    build_backbone(parse_spec(wanted.spec or DEFAULT_SPEC), size=size, seed=options.training.seed)
+    check_encoder(options, start)
 
 
 @dataclass(slots=True)
@@ -208,11 +214,13 @@ class _Work(Job):
 
     def run(self, folder: Path, split: PatientSplit, known: Mapping[str, Any]) -> PretrainResult:
         """One encoder."""
+        whole = merged(self.before, split)  # with patients of earlier runs who are not here
         record = base_record(self, known) | {
             "kind": "run",
             "state": "running",
-            "patients": split.to_dict(),
-            "split": split.fingerprint,
+            "patients": whole.to_dict(),
+            "split": whole.fingerprint,
+            "n_patients": {role: len(names) for role, names in split.to_dict().items()},
         }
         require_scans(known, self.cohort, split)
         require_same(known, record)
@@ -250,7 +258,7 @@ class _Work(Job):
             trained.clear()
             sweep(folder, is_done=True)
         before = (*version_notes(known), *machine_notes(record))
-        return self._result(folder, record, [*before, *self._notes(), *notes])
+        return self._result(folder, record, [*before, *self.notes, *self._notes(), *notes])
 
     def _result(
         self,

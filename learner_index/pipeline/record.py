@@ -15,8 +15,10 @@ from learner_index.learn.fit import DEFAULT_SPEC
 from learner_index.learn.machine import machine_of
 from learner_index.learn.weights import parse_spec
 from learner_index.pipeline.lesson import Job
+from learner_index.pipeline.roles import RunEncoder
 from learner_index.pipeline.runs import versions
 from learner_index.pipeline.settings import with_manifest
+from learner_index.pipeline.start import is_run_name, run_name, start_record
 from learner_index.pipeline.trainingset import TrainingSet
 
 
@@ -33,17 +35,26 @@ def base_record(job: Job, known: Mapping[str, Any]) -> dict[str, Any]:
         **with_manifest({}, cohort.manifest),
         "cohort": cohort.manifest.path.name,
         "data": cohort.fingerprint,
-        "options": shareable(job.options),
-        "start_weights": start_weights(job.options, known),
+        "options": shareable(job.options, job.start),
+        "start_weights": start_weights(job.options, known, job.start),
         "versions": versions(),
         "machines": machines_of(known, machine),
         "health_score": _health_score(cohort, job.options),
     }
 
 
-def shareable(options: PretrainOptions) -> dict[str, Any]:
-    """Settings as plain values that name no folder: a weights file without its own, no cache's."""
-    spec = str(parse_spec(options.encoder.spec or DEFAULT_SPEC))
+def shareable(options: PretrainOptions, start: RunEncoder | None = None) -> dict[str, Any]:
+    """Settings as plain values that name no folder: a weights file without its own, no cache's.
+
+    Args:
+        options: what was asked for.
+        start: the run it names as encoder, which its space stands for.
+    """
+    spec = options.encoder.spec or DEFAULT_SPEC
+    if start is not None:
+        spec = run_name(start)
+    elif not is_run_name(spec):
+        spec = str(parse_spec(spec))
     return asdict(
         replace(
             options,
@@ -53,21 +64,29 @@ def shareable(options: PretrainOptions) -> dict[str, Any]:
     )
 
 
-def start_weights(options: PretrainOptions, known: Mapping[str, Any]) -> dict[str, str] | None:
-    """Name and content hash of the weights file training starts from; None: there is none.
+def start_weights(
+    options: PretrainOptions, known: Mapping[str, Any], start: RunEncoder | None = None
+) -> dict[str, str] | None:
+    """The run, or name and content hash of the weights file, training starts from; None: neither.
 
     Args:
         options: what was asked for.
         known: as in `base_record`.
+        start: the run, where one was named.
 
     Raises:
         RunFormatError: a run that goes on cannot find its file, or it has other bytes now.
         ScanError: the file cannot be read.
     """
-    spec = parse_spec(options.encoder.spec or DEFAULT_SPEC)
     before: dict[str, str] | None = known.get("start_weights")
-    if known.get("state") == "done" or spec.file is None:
+    if start is not None:
+        return start_record(start)
+    if known.get("state") == "done":
         return before
+    spec = parse_spec(options.encoder.spec or DEFAULT_SPEC)
+    if spec.file is None:
+        return before
+    before = before if before and "file" in before else None  # or a run, which `known` tells
     again = f"name it again with --encoder timm:{spec.architecture}@FILE"
     if not spec.file.is_file():
         if before is None:

@@ -8,9 +8,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from learner_index.config import PretrainOptions
 from learner_index.errors import RunError, RunFormatError, RunWriteError
 from learner_index.learn.trainer import CHECKPOINT
 from learner_index.pipeline.runs import (
@@ -123,6 +125,8 @@ def _lock(handle: int, folder: Path) -> None:
 def require_same(known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Lets a run go on only with the settings, patients and scans it was started with.
 
+    A setting that did not exist when the run was started has its default.
+
     Args:
         known: what `run.json` says; nothing of a new run.
         record: what this call would write.
@@ -132,9 +136,11 @@ def require_same(known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """
     if not known:
         return
+    defaults = asdict(PretrainOptions())
     for section, values in record["options"].items():
         for name, value in values.items():
-            before = known["options"].get(section, {}).get(name)
+            default = _plain(defaults[section][name])
+            before = known["options"].get(section, {}).get(name, default)
             if f"{section}.{name}" not in _MAY_DIFFER and before != _plain(value):
                 raise RunFormatError(
                     f"the run was started with {section}.{name} = {before!r}, not "

@@ -115,7 +115,7 @@ class ChosenEncoder:
             RunFormatError: the folder named is no finished run.
         """
         run = run_encoder(self.options.spec)
-        for name, known, value in self._differences(card, has_run=run is not None):
+        for name, known, value in _differences(self.options, card, has_run=run is not None):
             raise SpaceMismatchError(
                 f"the store was built with {name} {known}, not {value}: "
                 "leave the option out, or build another store"
@@ -126,30 +126,6 @@ class ChosenEncoder:
                 f"{card['space']}) than the run's (space {run.card['space']}): "
                 "leave --encoder out, or build another store"
             )
-
-    def _differences(
-        self, card: Mapping[str, Any], *, has_run: bool
-    ) -> Iterator[tuple[str, Any, Any]]:
-        """Name, value in a card and value asked for of each setting that was asked to differ."""
-        known: dict[str, Any] = asdict(preprocessing_of(card))
-        for name in _PREPROCESSING:
-            value = getattr(self.options, name)
-            wanted = None if name == "pixel_mm" and value == 0 else value
-            if value is not None and wanted != known[name]:
-                yield name, known[name], value
-        width = self.options.width
-        is_native = card.get("projection", "none") == "none"
-        if width not in (None, card["embedding_width"]) and not (width == 0 and is_native):
-            yield "width", card["embedding_width"], width or "native"
-        spec, shift = self.options.spec, self.options.temporal_shift
-        asked = {
-            "architecture": architecture_of(spec) if spec and not has_run else None,
-            "seed": self.options.seed,
-            "temporal_shift": None if shift == "auto" else shift == "on",
-        }
-        for name, value in asked.items():
-            if value is not None and card.get(name) != value:
-                yield name, card.get(name), value
 
     def _make(self, manifest: Manifest) -> "Encoder":
         """The network that was asked for, with what suits the cohort."""
@@ -172,10 +148,7 @@ class ChosenEncoder:
         Raises:
             SpaceMismatchError: another setting was asked for.
         """
-        for name, known, value in self._differences(run.card, has_run=True):
-            raise SpaceMismatchError(
-                f"the run's encoder takes {name} {known}, not {value}: leave the option out"
-            )
+        require_run_settings(self.options, run)
         return self._load(run.folder, run.card)
 
     def _remake(self, card: Mapping[str, Any]) -> "Encoder":
@@ -217,6 +190,43 @@ class ChosenEncoder:
             precision=self.options.precision,
             batch_size=self.options.batch_size or int(card["batch_size"]),
         )
+
+
+def require_run_settings(options: EncoderOptions, run: RunEncoder) -> None:
+    """Lets pass what a run's encoder can do; it decides every setting of its space.
+
+    Raises:
+        SpaceMismatchError: another setting was asked for.
+    """
+    for name, known, value in _differences(options, run.card, has_run=True):
+        raise SpaceMismatchError(
+            f"the run's encoder takes {name} {known}, not {value}: leave the option out"
+        )
+
+
+def _differences(
+    options: EncoderOptions, card: Mapping[str, Any], *, has_run: bool
+) -> Iterator[tuple[str, Any, Any]]:
+    """Name, value in a card and value asked for of each setting that was asked to differ."""
+    known: dict[str, Any] = asdict(preprocessing_of(card))
+    for name in _PREPROCESSING:
+        value = getattr(options, name)
+        wanted = None if name == "pixel_mm" and value == 0 else value
+        if value is not None and wanted != known[name]:
+            yield name, known[name], value
+    width = options.width
+    is_native = card.get("projection", "none") == "none"
+    if width not in (None, card["embedding_width"]) and not (width == 0 and is_native):
+        yield "width", card["embedding_width"], width or "native"
+    spec, shift = options.spec, options.temporal_shift
+    asked = {
+        "architecture": architecture_of(spec) if spec and not has_run else None,
+        "seed": options.seed,
+        "temporal_shift": None if shift == "auto" else shift == "on",
+    }
+    for name, value in asked.items():
+        if value is not None and card.get(name) != value:
+            yield name, card.get(name), value
 
 
 def _put_back(encoder: "Encoder", run: RunEncoder, cache: Path) -> None:

@@ -10,8 +10,9 @@ from learner_index.errors import RunWriteError
 from learner_index.pipeline.configfile import options_from
 from learner_index.pipeline.pretrain import pretrain
 from learner_index.pipeline.runs import read_run
-from tests.commands.pretraining import PRETRAIN, altered
+from tests.commands.pretraining import PRETRAIN, altered, rows_of
 from tests.pipeline.pretrain_toy import UNSEEN, changed, scored_cohort
+from tests.toy import write_manifest
 
 
 @pytest.fixture
@@ -41,6 +42,33 @@ def test_trains_and_tells_how_it_went(home, program):
     following = "next: learner-index build cohort.csv --encoder run --score-per visit"
     assert done.err.splitlines()[-1] == following
     assert read_run(Path("run"))["state"] == "done"
+
+
+def test_trains_the_last_block_of_a_finished_run(home, program):
+    """`--encoder RUN --blocks last`: named by its space; patients who are not here do not count."""
+    program(*PRETRAIN, "--test-share", "0.3")
+    first = read_run(Path("run"))
+    kept = [row for row in rows_of(home) if row["patient_id"] not in first["patients"]["unseen"]]
+    write_manifest(home / "cohort.csv", kept)
+    start = ("--encoder", "run", "--blocks", "last", "--device", "cpu", "--epochs", "1")
+
+    done = program("pretrain", "cohort.csv", "-o", "tuned", *start, "--val-share", "0")
+
+    lines = done.out.splitlines()
+    assert done.code == 0
+    named = f"tuned: learner_weighted with run:{first['space']}, last block on cohort.csv"
+    assert lines[0].startswith(named)
+    assert lines[2].split()[:4] == ["tuned", "7", "0", "0"]
+    assert "no patient was left unseen" in done.out
+    assert read_run(Path("tuned"))["patients"]["unseen"] == first["patients"]["unseen"]
+
+
+def test_refuses_blocks_it_does_not_know(home, program):
+    """One line with the words there are."""
+    done = program(*PRETRAIN, "--blocks", "first")
+
+    assert done.code == 1
+    assert "training.blocks is 'first', give 'all' or 'last'" in done.err
 
 
 def test_says_when_nobody_was_left_unseen(home, program):

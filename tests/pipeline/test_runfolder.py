@@ -149,6 +149,30 @@ def test_the_same_run_goes_on(tmp_path):
     require_same({}, record())
 
 
+def older(*names: str) -> dict[str, Any]:
+    """Settings of a run that was started before some of those for training existed."""
+    options = asdict(SMALL)
+    options["training"] = {k: v for k, v in options["training"].items() if k not in names}
+    return options
+
+
+def test_a_run_older_than_a_setting_goes_on(tmp_path):
+    """What did not exist then has its default now; of a whole section, too."""
+    require_same(known(tmp_path, options=older("blocks")), record())
+    without = {name: values for name, values in asdict(SMALL).items() if name != "objective"}
+    require_same(known(tmp_path, options=without), record())
+
+
+def test_a_run_older_than_a_setting_goes_on_with_its_default_only(tmp_path):
+    """Other blocks would be another run."""
+    last = asdict(changed(training={"blocks": "last"}))
+
+    with pytest.raises(RunFormatError, match=r"training.blocks = 'all', not 'last'"):
+        require_same(known(tmp_path, options=older("blocks")), record(options=last))
+    with pytest.raises(RunFormatError, match=r"training.epochs = 30, not 2"):
+        require_same(known(tmp_path, options=older("epochs")), record())
+
+
 @pytest.mark.parametrize(
     ("other", "says"),
     [

@@ -22,7 +22,7 @@ _ORDINAL = ("rps", "qwk")
 _NEED_PROBABILITY = ("auroc", "nll", "rps", "ece")
 _CELLS = 4_000_000  # draws times examples that intervals may cost
 _FEWEST_DRAWS = 40
-_PERCENTILES = 1_000  # draws from which on their percentiles are taken
+_PERCENTILES = 100  # draws from which on their percentiles are taken
 GROUPS = ("site", "view", "treatment")
 _OF_GROUPS = ("auroc", "nll", "accuracy")
 _GROUP_PATIENTS = 5
@@ -41,7 +41,7 @@ class Figure:
     def of(cls, value: float, drawn: Floats) -> "Figure":
         """A value and what was measured in each draw.
 
-        The interval is that of percentiles; with fewer than 1,000 draws, which is where patients
+        The interval is that of percentiles; with fewer than 100 draws, which is where patients
         are so many that the two agree, 1.96 standard deviations of the draws either way.
         """
         if np.isnan(value):

@@ -135,7 +135,7 @@ def fit_response(
 
 def _missing(crossfit: CrossFit, options: ResponseOptions) -> list[str]:
     """Why baselines that were due are not in the tables."""
-    flat = f"{', '.join(options.clinical)} do not vary among those fitted on in some fold"
+    flat = f"{', '.join(options.clinical)}: nothing varies among those fitted on in some fold"
     due = {
         "no change": "the outcome is not known at any visit that is started from",
         "score alone": "no visit that is started from has a health score",

@@ -15,7 +15,7 @@ from learner_index.data.visits import visit_codes
 from learner_index.errors import QueryError
 from learner_index.pipeline.progression.columns import visit_columns
 from learner_index.pipeline.progression.reference import column_or, rows_by_modality
-from learner_index.pipeline.progression.visits import patient_numbers, views_of
+from learner_index.pipeline.progression.visits import views_of
 from learner_index.search.filters import fulfils_all
 from learner_index.search.table import SearchTable
 
@@ -33,7 +33,8 @@ class Material:
         groups: (g, e) mean embedding of what a visit has of one view.
         of_visits: (v,) columns that all scans of a visit share.
         embeddings: (n, e) of the scans.
-        patients: (p,) names, by number.
+        patients: (p,) names by number, in alphabetical order: what is drawn by lot does not
+            depend on the order of rows.
         modality: of the scans; "" where none is given.
     """
 
@@ -68,7 +69,8 @@ class Material:
         chosen, rows = _rows(embeddings, obs, modality, scans)
         if len(rows) < len(obs):
             embeddings, obs = np.asarray(embeddings[rows]), obs.iloc[rows].reset_index(drop=True)
-        numbers, names = patient_numbers(obs)
+        found, numbers = np.unique(obs["patient_id"].to_numpy(str), return_inverse=True)
+        names = tuple(map(str, found))
         visits = Visits.of(
             numbers,
             visit_codes(obs),

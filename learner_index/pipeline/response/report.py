@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from learner_index.analysis.classes import DIRECTION, TITLES
+from learner_index.analysis.classes import DIRECTION
+from learner_index.analysis.classes import TITLES as LONG_TITLES
 from learner_index.data.replace import replace_file
 from learner_index.pipeline.evaluation.tables import markdown
 from learner_index.pipeline.response.crossfit import HEAD
@@ -13,6 +14,7 @@ from learner_index.pipeline.response.figures import COMPARED, Figure, Figures, i
 from learner_index.pipeline.roles import MARK
 
 NAME = "report.md"
+TITLES = {**LONG_TITLES, "nll": "log loss"}
 TASKS = {
     "detect": "detect: both scans are given, did it come about?",
     "predict": "predict: nothing after one visit is given, will it come about?",
@@ -43,7 +45,8 @@ def model_table(figures: Figures) -> tuple[list[str], list[list[str]]]:
 
 def gain_table(figures: Figures) -> tuple[list[str], list[list[str]]]:
     """Header and rows: head minus each baseline, and whether it is beaten."""
-    header = ["baseline", *(f"{TITLES[name]} {_arrow(name)}" for name in COMPARED), "log loss says"]
+    titles = [f"{TITLES[name]} {_arrow(name)}" for name in COMPARED]
+    header = ["baseline", *titles, "verdict by log loss"]
     rows = []
     for baseline, gains in figures.gains.items():
         main = next(name for name in COMPARED if name in gains)

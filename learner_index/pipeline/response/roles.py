@@ -9,7 +9,7 @@ from learner_index.pipeline.response.material import Codes, Masks
 
 _CALIBRATE = 0.3  # share of the patients, at most
 _TEMPER = 0.15
-_LEAST_TEMPER = 6  # patients; with fewer, the temperature stays 1
+_LEAST_TEMPER = 20  # patients; fewer give a temperature that is noise, so it stays 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ def draw_head_roles(patients: Codes, n_patients: int, alpha: float, seed: int) -
 
     At most 0.3 of the patients calibrate: the largest number for which sets miss exactly the
     share asked for. Where these are too few, nobody calibrates and there will be no sets. Of the
-    rest, 0.15 of all set the temperature, if that is 6 patients or more.
+    rest, 0.15 of all set the temperature, if that is 20 patients or more.
 
     Args:
         patients: those that may be used, each once.

@@ -96,7 +96,7 @@ def trial_rows(patients=12, width=3, seed=0, visits=3, **columns):
             score = 50.0 + 10.0 * day * (number % 3 - 1)
             embedding = rng.standard_normal(width) - score / 10
             rows.append(
-                scan(f"P{number}", float(day), *embedding, **{"health_score": score, **own})
+                scan(f"P{number:03d}", float(day), *embedding, **{"health_score": score, **own})
             )
     return rows
 

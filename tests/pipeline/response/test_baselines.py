@@ -292,7 +292,7 @@ def test_columns_that_do_not_vary_make_no_baseline():
 def test_no_baseline_learns_from_those_left_out(name, options):
     """Of patients neither fitted on nor tried, all is changed: answers for others stay."""
     rows = rows_of()
-    changed = altered(rows, {f"P{number}" for number in range(50, 60)})
+    changed = altered(rows, {f"P{number:03d}" for number in range(50, 60)})
     options = replace(options, with_clinical=name == "embedding")
     trials = [trial_of(pool_for(some, options), FIT, options) for some in (rows, changed)]
 

@@ -85,7 +85,7 @@ def test_patients_left_out_change_nothing_in_their_fold(rows, pool, folds, found
     The heads of the other folds, which learn from these patients, do not.
     """
     out = np.flatnonzero(folds == 0)
-    changed = pool_for(altered(rows, {f"P{number}" for number in out}))
+    changed = pool_for(altered(rows, {f"P{number:03d}" for number in out}))
     monkeypatch.setattr(crossfit, "BASELINES", {})
 
     other = cross_fit(changed, folds, OPTIONS)

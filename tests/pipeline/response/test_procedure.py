@@ -15,6 +15,14 @@ FIT = np.arange(100)
 CLINICAL = replace(OPTIONS, with_clinical=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_set_the_temperature():
+    """As a cohort of more patients has it: some set the temperature."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("learner_index.pipeline.response.roles._LEAST_TEMPER", 6)
+        yield
+
+
 @pytest.fixture(scope="module")
 def rows():
     return rows_of(120)
@@ -32,7 +40,7 @@ def head(pool):
 
 def after(rows, patients, options=CLINICAL):
     """The pool and the head where all is changed that is known of some patients."""
-    changed = pool_for(altered(rows, {f"P{number}" for number in patients}), options)
+    changed = pool_for(altered(rows, {f"P{number:03d}" for number in patients}), options)
     return changed, fit_head(changed, FIT, options, 0)
 
 
@@ -90,7 +98,7 @@ def test_an_answer_needs_nobody_else(rows, pool, head):
 
     alone = head.answer(pool.material, pool.examples.only(one))
     changed = pool_for(
-        altered(rows, {f"P{number}" for number in range(120) if number != 110}), CLINICAL
+        altered(rows, {f"P{number:03d}" for number in range(120) if number != 110}), CLINICAL
     )
     beside = head.answer(changed.material, changed.examples.only(one))
 

@@ -73,7 +73,7 @@ def test_what_beats_the_head_is_said_in_capitals():
         "no change": "BETTER THAN THE HEAD (macro-F1)",
     }
     assert header[1:4] == [
-        "negative log-likelihood ↓",
+        "log loss ↓",
         "AUROC, one against the rest ↑",
         "macro-F1 ↑",
     ]

@@ -33,11 +33,11 @@ def test_each_patient_has_one_part_and_others_none(patients, alpha, seed):
     [
         (30, 0.1, 9, 0),  # 9 may and 9 must
         (39, 0.1, 9, 0),
-        (40, 0.1, 9, 6),
-        (63, 0.1, 9, 9),  # 18 may, but with 19 alone is alpha exact again
-        (64, 0.1, 19, 9),
-        (100, 0.1, 29, 15),
-        (100, 0.05, 19, 15),
+        (133, 0.1, 39, 0),  # 19 would set a temperature
+        (63, 0.1, 9, 0),  # 18 may, but with 19 alone is alpha exact again
+        (64, 0.1, 19, 0),
+        (134, 0.1, 39, 20),
+        (140, 0.05, 39, 21),
         (10, 0.4, 3, 0),
         (20, 0.25, 3, 0),
         (17, 0.2, 4, 0),
