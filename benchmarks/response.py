@@ -275,7 +275,7 @@ def heads_only(pool: Pool, options: object, n_draws: int) -> tuple[CrossFit, Fig
         found = cross_fit(pool, folds, options)
     is_seen = np.zeros(len(pool.material.patients), bool)
     every = np.ones(len(pool.code), bool)
-    return found, take_figures(pool, found, every, is_seen, n_draws, options.seed)
+    return found, take_figures(pool, found, every, is_seen, n_draws=n_draws, seed=options.seed)
 
 
 def deal(n_deals: int) -> None:
@@ -347,7 +347,7 @@ def learn(sizes: tuple[int, ...], n_seeds: int) -> None:
                     found = cross_fit(pool, draw_patient_folds(pool, 5, seed), options)
                     every = np.ones(len(pool.code), bool)
                     is_seen = np.zeros(n, bool)
-                    figures = take_figures(pool, found, every, is_seen, 1000, seed)
+                    figures = take_figures(pool, found, every, is_seen, n_draws=1000, seed=seed)
                     own.setdefault(n, []).append(figures.models[HEAD])
                     for name, gains in figures.gains.items():
                         which = "nll" if "nll" in gains else "macro_f1"

@@ -83,7 +83,7 @@ def speed(n_patients: int) -> None:
             with timed(table, task, "figures"):
                 every = np.ones(len(pool.code), bool)
                 is_seen = np.zeros(n_patients, bool)
-                take_figures(pool, found, every, is_seen, 2000, 0)
+                take_figures(pool, found, every, is_seen, n_draws=2000, seed=0)
             with timed(table, task, "the head that is kept"):
                 fit_head(pool, np.flatnonzero(folds >= 0), options, 0)
     load = os.getloadavg()[0]

@@ -95,14 +95,14 @@ def clinical_and_embedding(trial: Trial) -> Answer | None:
     """The clinical columns beside all that the head is given."""
     if not trial.options.clinical or trial.options.with_clinical:
         return None
-    return _by_head(trial, [*embedding_blocks(trial.options), "clinical"])
+    return _by_head(trial, [*embedding_blocks(trial.options), "clinical"], is_like_head=True)
 
 
 def embedding_alone(trial: Trial) -> Answer | None:
     """The head without the clinical columns, where it is given them."""
     if not trial.options.with_clinical:
         return None
-    return _by_head(trial, embedding_blocks(trial.options))
+    return _by_head(trial, embedding_blocks(trial.options), is_like_head=True)
 
 
 def single_scans(trial: Trial) -> Answer | None:
@@ -126,7 +126,7 @@ def single_scans(trial: Trial) -> Answer | None:
         if len(np.unique(visits.patient[rows])) < 2:
             return None
         rows = rng.permutation(rows)[:_SCORED]
-        tune = visits.patient[rows] % 4 == 0
+        tune = np.isin(visits.patient[rows], rng.permutation(half)[: len(half) // 4])
         parts = [
             Part(states[some], visits.score[some], visits.patient[some])
             for some in (rows[~tune], rows[tune])
@@ -187,9 +187,10 @@ def embedding_blocks(options: ResponseOptions) -> list[Block]:
     return ["delta", "middle" if symmetric else "start", "days", "treatment"]
 
 
-def _by_head(trial: Trial, blocks: list[Block]) -> Answer | None:
-    """A multinomial head on other features; None where they say nothing."""
-    kind = head_kind("multinomial", trial.options.task)
+def _by_head(trial: Trial, blocks: list[Block], *, is_like_head: bool = False) -> Answer | None:
+    """A multinomial head, or one like the head, on other features; None if they say nothing."""
+    options = trial.options
+    kind = head_kind(options.head if is_like_head else "multinomial", options.task)
     try:
         model = fit_model(
             trial.pool,
@@ -197,6 +198,7 @@ def _by_head(trial: Trial, blocks: list[Block]) -> Answer | None:
             kind,
             blocks,
             clinical=trial.options.clinical,
+            class_weight=options.class_weight if is_like_head else "none",
             seed=trial.options.seed,
         )
     except NotEnoughDataError:

@@ -6,18 +6,21 @@ from hashlib import blake2b
 from typing import get_args
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
 from learner_index.config.response import ClassWeight, Patients, ResponseOptions, Task, Until
 from learner_index.data.suggest import close_names
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 from learner_index.pipeline.cohort import Cohort
-from learner_index.pipeline.response.examples import find_examples
+from learner_index.pipeline.response.examples import Examples, find_examples
 from learner_index.pipeline.response.leaks import Leak, find_leaks
 from learner_index.pipeline.response.material import Masks, Material
 from learner_index.pipeline.response.models import Pool
 from learner_index.pipeline.response.targets import Targets, find_targets, require_learnable
 from learner_index.pipeline.roles import MARK, SEEN, TRAINED_OR_TUNED
 from learner_index.search.eligible import OUTCOMES
+from learner_index.search.filters import ColumnKind, column_kinds, parse_where
+from learner_index.search.table import SearchTable
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "task": get_args(Task),
@@ -25,6 +28,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "patients": get_args(Patients),
     "class_weight": get_args(ClassWeight),
 }
+_IDS = ("patient_id", "scan_id")
+_OF_EXAMPLES: dict[str, ColumnKind] = {"delta_day": "number", "later_day": "number"}
+_WORDS_AT_MOST = 20
 _ENOUGH = 30  # unseen patients, with two of each of two classes, from which on others are left out
 
 
@@ -59,6 +65,7 @@ def read_response_cohort(store: Cohort, options: ResponseOptions) -> ResponseCoh
     """
     _check_options(options)
     table = store.table
+    _check_conditions(table, options)
     material = Material.of(
         table.embeddings, table.obs, modality=options.modality, scans=options.scans
     )
@@ -70,6 +77,7 @@ def read_response_cohort(store: Cohort, options: ResponseOptions) -> ResponseCoh
     is_seen = _seen(material)
     used, notes = _used(options, targets, found.patient, is_seen)
     examples, targets = found.only(used), targets.only(used)
+    _check_fates(examples, targets, options)
     require_learnable(targets, examples.patient, options.folds)
     pool = Pool(
         material, examples, targets.code, targets.before, targets.classes, targets.is_ordinal
@@ -90,8 +98,12 @@ def _check_options(options: ResponseOptions) -> None:
             )
     if not 0 < options.alpha < 1:
         raise SettingsError(f"--alpha {options.alpha:g} is no share: give one such as 0.1")
-    if options.folds < 2:
-        raise SettingsError(f"--folds {options.folds}: give 2 or more")
+    for name, least in (("folds", 2), ("n_bootstraps", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if not isinstance(value, int) or value < least:
+            raise SettingsError(f"--{name.replace('_', '-')} {value}: give {least} or more")
+    if options.target is not None and options.score_kind != "generic":
+        raise SettingsError("--score-kind is for health scores: leave it out beside --target")
     if options.with_clinical and not options.clinical:
         raise SettingsError("--with-clinical needs columns: name them with --clinical")
     if options.task == "detect" and (options.at != "first" or options.until != "next"):
@@ -103,6 +115,22 @@ def _check_options(options: ResponseOptions) -> None:
         )
     if options.task == "predict" and options.transitions != "consecutive":
         raise SettingsError("--transitions belongs to --task detect: take --until next or last")
+
+
+def _check_conditions(table: SearchTable, options: ResponseOptions) -> None:
+    """Refuse conditions that choose by the outcome, or that would write ids into the head."""
+    kinds = column_kinds(table.obs)
+    for option, asked in (("scans", options.scans), ("where", options.where)):
+        for text in asked:
+            column = parse_where(text, {**kinds, **_OF_EXAMPLES}).column
+            too_late = (*OUTCOMES, *((options.target,) if option == "scans" else ()))
+            if column in too_late:
+                raise QueryError(f"--{option} {text!r} asks what came later: leave it out")
+            if column in _IDS:
+                raise QueryError(
+                    f"--{option} {text!r} would write ids into the head: leave patients out of "
+                    "the manifest"
+                )
 
 
 def _check_clinical(material: Material, options: ResponseOptions) -> None:
@@ -119,12 +147,33 @@ def _check_clinical(material: Material, options: ResponseOptions) -> None:
 
 
 def _check_values(pool: Pool, options: ResponseOptions) -> None:
-    """Refuse clinical columns without any value."""
+    """Refuse clinical columns without any value, and texts that are nearly ids."""
     for name in options.clinical:
-        if pool.examples.columns[name].isna().all():
+        column = pool.examples.columns[name]
+        n_words = 0 if is_numeric_dtype(column.dtype) else column.nunique()
+        if n_words > _WORDS_AT_MOST:
+            raise SettingsError(
+                f"--clinical {name} has {n_words} different texts, more than {_WORDS_AT_MOST} "
+                "categories: they would stand in the head; put them into groups, or leave it out"
+            )
+        if column.isna().all():
             raise NotEnoughDataError(
                 f"--clinical {name} has no value in {len(pool.code)} examples: leave it out, or "
                 "fill it in and build again"
+            )
+
+
+def _check_fates(examples: Examples, targets: Targets, options: ResponseOptions) -> None:
+    """Refuse a class of the dead or the lost that nobody is in."""
+    for option, name in (("died-as", options.died_as), ("lost-as", options.lost_as)):
+        if name is None:
+            continue
+        is_in = (examples.later < 0) & (targets.code == targets.classes.index(name))
+        if not is_in.any():
+            known = "column event says so of none" if option == "died-as" else "all have one"
+            what = "to have died" if option == "died-as" else "without a later visit"
+            raise NotEnoughDataError(
+                f"--{option} {name}: nobody is known {what} ({known}): leave it out"
             )
 
 

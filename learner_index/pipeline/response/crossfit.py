@@ -1,7 +1,8 @@
 """Every patient left out once: what the head and each baseline say of patients they never saw."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from learner_index.config.response import ResponseOptions
 from learner_index.pipeline.response.baselines import BASELINES, Answer, Trial
 from learner_index.pipeline.response.material import Codes, Floats, Masks
 from learner_index.pipeline.response.models import Pool, balanced, lifted, likeliest
-from learner_index.pipeline.response.procedure import FittedHead, fit_head
+from learner_index.pipeline.response.parallel import side_by_side
+from learner_index.pipeline.response.procedure import FittedHead, HeadAnswer, fit_head
 
 HEAD = "head"
 
@@ -89,32 +91,73 @@ def cross_fit(
     Raises:
         NotEnoughDataError: the patients outside a fold are too few, or all alike.
     """
-    n_folds, own = int(folds.max()) + 1, folds[pool.patient]
-    answers: dict[str, list[tuple[Masks, Answer]]] = {}
-    sets: list[tuple[Masks, Masks | None]] = []
-    is_abstaining, heads = np.zeros(len(own), bool), []
-    for number in range(n_folds):
-        tried, patients = own == number, np.flatnonzero((folds >= 0) & (folds != number))
-        head = fit_head(pool, patients, options, options.seed)
-        found = head.answer(pool.material, pool.examples.only(tried))
-        own_answer = Answer(found.probability, head.model.share)
-        answers.setdefault(HEAD, []).append((tried, own_answer))
-        sets.append((tried, found.sets))
-        is_abstaining[tried] = found.is_abstaining
-        trial = Trial(pool, head.roles, tried, options, head.model)
-        for name, baseline in BASELINES.items():
-            answer = baseline(trial)
-            if answer is not None:
-                answers.setdefault(name, []).append((tried, answer))
-        heads.append(head)
-        progress(number + 1, n_folds)
-    whole = {name: parts for name, parts in answers.items() if len(parts) == n_folds}
+    numbers = range(int(folds.max()) + 1)
+    work = [partial(_fit_fold, pool, folds, number, options) for number in numbers]
+    return _joined(pool, folds, side_by_side(work, progress))
+
+
+def fit_and_try(
+    pool: Pool,
+    folds: Codes,
+    options: ResponseOptions,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[FittedHead, CrossFit]:
+    """The head fitted on all patients, and `cross_fit` of the same procedure.
+
+    Raises:
+        NotEnoughDataError: as of `cross_fit`.
+    """
+    numbers = [None, *range(int(folds.max()) + 1)]
+    work = [partial(_fit_fold, pool, folds, number, options) for number in numbers]
+    whole, *parts = side_by_side(work, progress)
+    return whole.head, _joined(pool, folds, parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fold:
+    """What was fitted without one fold, and said of it; of no fold, nothing is said."""
+
+    tried: Masks
+    head: FittedHead
+    found: HeadAnswer | None
+    answers: dict[str, Answer]
+
+
+def _fit_fold(pool: Pool, folds: Codes, number: int | None, options: ResponseOptions) -> _Fold:
+    """The head and all baselines without a fold; None: the head of all folds."""
+    tried = folds[pool.patient] == (-1 if number is None else number)
+    patients = np.flatnonzero((folds >= 0) & (folds != number))
+    head = fit_head(pool, patients, options, options.seed)
+    if number is None:
+        return _Fold(tried, head, None, {})
+    found = head.answer(pool.material, pool.examples.only(tried))
+    answers = {HEAD: Answer(found.probability, head.model.share)}
+    trial = Trial(pool, head.roles, tried, options, head.model)
+    for name, baseline in BASELINES.items():
+        answer = baseline(trial)
+        if answer is not None:
+            answers[name] = answer
+    return _Fold(tried, head, found, answers)
+
+
+def _joined(pool: Pool, folds: Codes, parts: Sequence[_Fold]) -> CrossFit:
+    """All folds' answers, of the models that every fold has."""
+    names = [name for name in (HEAD, *BASELINES) if all(name in part.answers for part in parts)]
+    is_abstaining = np.zeros(len(pool.code), bool)
+    for part in parts:
+        if part.found is not None:
+            is_abstaining[part.tried] = part.found.is_abstaining
     return CrossFit(
-        tried=tuple(_gathered(name, parts, pool) for name, parts in whole.items()),
-        fold=own,
-        sets=_gathered_sets(sets, pool),
+        tried=tuple(
+            _gathered(name, [(part.tried, part.answers[name]) for part in parts], pool)
+            for name in names
+        ),
+        fold=folds[pool.patient],
+        sets=_gathered_sets(
+            [(part.tried, None if part.found is None else part.found.sets) for part in parts], pool
+        ),
         is_abstaining=is_abstaining,
-        heads=tuple(heads),
+        heads=tuple(part.head for part in parts),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from learner_index.analysis.resample import draw_weights, interval
 from learner_index.pipeline.response.crossfit import HEAD, CrossFit, Tried
 from learner_index.pipeline.response.material import Codes, Floats, Masks
 from learner_index.pipeline.response.models import Pool
+from learner_index.pipeline.response.parallel import side_by_side
 
 MEASURES = ("auroc", "nll", "macro_f1", "balanced_accuracy", "accuracy", "rps", "qwk", "ece")
 COMPARED = ("nll", "auroc", "macro_f1")
@@ -23,9 +25,11 @@ _NEED_PROBABILITY = ("auroc", "nll", "rps", "ece")
 _CELLS = 4_000_000  # draws times examples that intervals may cost
 _FEWEST_DRAWS = 40
 _PERCENTILES = 100  # draws from which on their percentiles are taken
+CLINICAL, BOTH = "clinical", "clinical + embedding"
+ADDED = "clinical + embedding minus clinical"
 GROUPS = ("site", "view", "treatment")
 _OF_GROUPS = ("auroc", "nll", "accuracy")
-_GROUP_PATIENTS = 5
+_GROUP_PATIENTS = 10
 _GROUP_VALUES = 12
 
 
@@ -100,7 +104,7 @@ class Figures:
 
 
 def take_figures(
-    pool: Pool, found: CrossFit, measured: Masks, is_seen: Masks, n_draws: int, seed: int
+    pool: Pool, found: CrossFit, measured: Masks, is_seen: Masks, *, n_draws: int, seed: int
 ) -> Figures:
     """Measure all models on some examples, in the same draws of patients.
 
@@ -116,18 +120,22 @@ def take_figures(
     owners, patient = np.unique(pool.patient[rows], return_inverse=True)
     n_draws = min(n_draws, max(_FEWEST_DRAWS, _CELLS // len(rows)))
     weights = np.vstack([np.ones(len(owners)), draw_weights(len(owners), n_draws, seed)])
-    drawn = {one.name: _measured(pool, one, rows, weights) for one in found.tried}
+    work = [partial(_measured, pool, one, rows, weights) for one in found.tried]
+    names = [one.name for one in found.tried]
+    drawn = dict(zip(names, side_by_side(work), strict=True))
     head = drawn[HEAD]
     gains = {
         name: {m: _figure(head[m] - own[m]) for m in COMPARED if m in own}
         for name, own in drawn.items()
         if name != HEAD
     }
+    if CLINICAL in drawn and BOTH in drawn:
+        gains[ADDED] = {m: _figure(drawn[BOTH][m] - drawn[CLINICAL][m]) for m in COMPARED}
     return Figures(
         models={name: {m: _figure(x) for m, x in own.items()} for name, own in drawn.items()},
         gains=gains,
         sets=_of_sets(pool, found, rows, patient, weights),
-        groups=_groups(pool, found, rows, n_draws, seed),
+        groups=_groups(pool, found, rows, (n_draws, seed)),
         n_patients=len(owners),
         n_examples=len(rows),
         n_seen=int(is_seen[owners].sum()),
@@ -224,7 +232,7 @@ def _ratio_by_patient(above: Masks, below: Masks, patient: Codes, weights: Float
     return found
 
 
-def _groups(pool: Pool, found: CrossFit, rows: Codes, n_draws: int, seed: int) -> tuple[Group, ...]:
+def _groups(pool: Pool, found: CrossFit, rows: Codes, draws: tuple[int, int]) -> tuple[Group, ...]:
     """The head by site, view and treatment, where a part has enough patients."""
     columns = pool.examples.columns
     groups = []
@@ -236,19 +244,19 @@ def _groups(pool: Pool, found: CrossFit, rows: Codes, n_draws: int, seed: int) -
         groups += [
             group
             for value in sorted(map(str, values))
-            if (group := _group(pool, found, rows[texts == value], (column, value), n_draws, seed))
+            if (group := _group(pool, found, rows[texts == value], (column, value), draws))
         ]
     return tuple(groups)
 
 
 def _group(
-    pool: Pool, found: CrossFit, rows: Codes, name: tuple[str, str], n_draws: int, seed: int
+    pool: Pool, found: CrossFit, rows: Codes, name: tuple[str, str], draws: tuple[int, int]
 ) -> Group | None:
     """The head on one part; None where it has fewer than five patients."""
     owners, patient = np.unique(pool.patient[rows], return_inverse=True)
     if len(owners) < _GROUP_PATIENTS:
         return None
-    weights = np.vstack([np.ones(len(owners)), draw_weights(len(owners), n_draws, seed)])
+    weights = np.vstack([np.ones(len(owners)), draw_weights(len(owners), *draws)])
     drawn = _measured(pool, found.tried[0], rows, weights, _OF_GROUPS)
     if found.sets is not None:
         drawn["coverage"] = coverage(found.sets[rows], pool.code[rows], patient, weights)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from dataclasses import replace as change
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from learner_index.config.response import ResponseOptions
 from learner_index.errors import SettingsError
-from learner_index.pipeline.cohort import Cohort, open_store
+from learner_index.pipeline.cohort import Cohort, open_store, texts
 from learner_index.pipeline.response.cohort import ResponseCohort, read_response_cohort
-from learner_index.pipeline.response.crossfit import CrossFit, cross_fit, draw_patient_folds
+from learner_index.pipeline.response.crossfit import CrossFit, draw_patient_folds, fit_and_try
 from learner_index.pipeline.response.draw import CONFUSION, DECISION, RELIABILITY, draw_figures
 from learner_index.pipeline.response.figures import Figures, figures_dict, take_figures
 from learner_index.pipeline.response.headfolder import (
@@ -24,7 +25,7 @@ from learner_index.pipeline.response.headfolder import (
     write_head,
 )
 from learner_index.pipeline.response.kinds import head_kind
-from learner_index.pipeline.response.procedure import FittedHead, fit_head
+from learner_index.pipeline.response.procedure import FittedHead
 from learner_index.pipeline.response.report import NAME, write_report
 from learner_index.pipeline.runs import versions
 
@@ -93,19 +94,23 @@ def fit_response(
         QueryError, SettingsError, NotEnoughDataError: see `read_response_cohort`.
         OSError: the disk refused.
     """
-    options, folder = options or ResponseOptions(), Path(folder)
+    options, folder = _listed(options or ResponseOptions()), Path(folder)
     _check_folder(folder, replace=replace)
     cohort = open_store(store)
     found = read_response_cohort(cohort, options)
     kind = head_kind(options.head, options.task)
     _check_kind(options, found)
     folds = draw_patient_folds(found.pool, options.folds, options.seed)
-    crossfit = cross_fit(found.pool, folds, options, progress)
+    fitted, crossfit = fit_and_try(found.pool, folds, options, progress)
     measured = np.ones(len(found.pool.code), bool)
     figures = take_figures(
-        found.pool, crossfit, measured, found.is_seen, options.n_bootstraps, options.seed
+        found.pool,
+        crossfit,
+        measured,
+        found.is_seen,
+        n_draws=options.n_bootstraps,
+        seed=options.seed,
     )
-    fitted = fit_head(found.pool, np.flatnonzero(folds >= 0), options, options.seed)
     reference = cohort.reference
     known = None if reference is None else reference.changes.get(found.pool.material.modality)
     card = {
@@ -124,7 +129,6 @@ def fit_response(
         "limits": list(LIMITS),
         "versions": versions(),
     }
-    (folder / CARD).unlink(missing_ok=True)
     result = ResponseFit(folder, card, figures, found, crossfit, fitted)
     is_simulated = bool(card["is_simulated"])
     draw_figures(found, crossfit, folder, is_simulated=is_simulated, seed=options.seed)
@@ -146,6 +150,17 @@ def _missing(crossfit: CrossFit, options: ResponseOptions) -> list[str]:
         due["embedding" if options.with_clinical else "clinical + embedding"] = flat
     had = {one.name for one in crossfit.tried}
     return [f"no baseline {name!r}: {why}" for name, why in due.items() if name not in had]
+
+
+def _listed(options: ResponseOptions) -> ResponseOptions:
+    """Options with texts in place of tuples made tuples, as a condition typed alone is one."""
+    return change(
+        options,
+        classes=texts(options.classes),
+        scans=texts(options.scans),
+        where=texts(options.where),
+        clinical=texts(options.clinical),
+    )
 
 
 def _check_folder(folder: Path, *, replace: bool) -> None:

@@ -104,6 +104,7 @@ def write_head(folder: Path, saved: SavedHead) -> None:
     Raises:
         OSError: the disk refused.
     """
+    (folder / CARD).unlink(missing_ok=True)
     write_arrays(_arrays(saved), folder / ARRAYS)
     text = json.dumps(finite({"format": FORMAT, **saved.card}), indent=2, ensure_ascii=False)
     replace_file(folder / CARD, [text.encode()])

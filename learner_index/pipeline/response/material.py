@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from learner_index.errors import QueryError
 from learner_index.pipeline.progression.columns import visit_columns
 from learner_index.pipeline.progression.reference import column_or, rows_by_modality
 from learner_index.pipeline.progression.visits import views_of
+from learner_index.search.eligible import OUTCOMES
 from learner_index.search.filters import fulfils_all
 from learner_index.search.table import SearchTable
 
@@ -67,6 +68,7 @@ class Material:
                 modality, or several and none named.
         """
         chosen, rows = _rows(embeddings, obs, modality, scans)
+        whole = obs
         if len(rows) < len(obs):
             embeddings, obs = np.asarray(embeddings[rows]), obs.iloc[rows].reset_index(drop=True)
         found, numbers = np.unique(obs["patient_id"].to_numpy(str), return_inverse=True)
@@ -79,6 +81,8 @@ class Material:
             np.asarray(column_or(obs, "health_score", np.nan), np.float64),
         )
         groups, columns = visits.group_means(embeddings), visit_columns(obs, visits)
+        if len(rows) < len(whole):
+            columns = columns.assign(**_of_all_scans(whole, rows, visits))
         columns = columns.assign(
             day=visits.day,
             health_score=visits.score,
@@ -120,6 +124,28 @@ class Material:
     def deltas(self, transitions: Transitions) -> NDArray[np.float32]:
         """(t, e) later minus earlier embedding, over shared views."""
         return transitions.deltas(self.embeddings).astype(np.float32)
+
+
+def _of_all_scans(
+    obs: pd.DataFrame, rows: NDArray[np.int64], visits: Visits
+) -> dict[str, "pd.Series[Any]"]:
+    """Columns that hold for a patient whichever scans are used: treatment, and what came later.
+
+    A treatment may be written beside a scan that is not used, and is in force all the same.
+
+    Args:
+        obs: all scans.
+        rows: those used.
+        visits: of those.
+    """
+    names = [name for name in ("treatment", *OUTCOMES) if name in obs]
+    numbers = np.unique(obs["patient_id"].to_numpy(str), return_inverse=True)[1]
+    days = np.asarray(column_or(obs, "day", np.nan), np.float64)
+    every = Visits.of(numbers, visit_codes(obs), None, days, np.full(len(obs), np.nan))
+    columns = visit_columns(obs[["patient_id", *names]], every)
+    first = np.unique(visits.scan_visit, return_index=True)[1]
+    taken = columns[names].iloc[every.scan_visit[rows[first]]].reset_index(drop=True)
+    return {name: taken[name] for name in names}
 
 
 def _rows(

@@ -222,7 +222,8 @@ def _chosen_strength(lesson: Lesson, patient: Codes, kind: HeadKind, seed: int) 
         train, tune = (own >= 0) & (own != fold), own == fold
         if len(np.unique(lesson.target[train])) < 2 or not tune.any():
             continue
-        losses += _losses(_part(lesson, train), _part(lesson, tune), kind, seed)
+        parts = _part(lesson, train), _part(lesson, tune)
+        losses += _losses(*parts, kind, seed, is_whole=n_tried > 1)
         n_used += 1
     return kind.strengths[int(np.argmin(losses))] if n_used else middle
 
@@ -238,14 +239,15 @@ def _part(lesson: Lesson, rows: Masks) -> Lesson:
     )
 
 
-def _losses(train: Lesson, tune: Lesson, kind: HeadKind, seed: int) -> Floats:
-    """(s,) log loss of each strength; beyond two that only grew worse, infinite."""
+def _losses(train: Lesson, tune: Lesson, kind: HeadKind, seed: int, *, is_whole: bool) -> Floats:
+    """(s,) log loss of each strength; unless whole, beyond two that grew worse infinite."""
     found = np.full(len(kind.strengths), np.inf)
     for number, strength in enumerate(kind.strengths):
         head = kind.fit(train, strength, seed)
         chance = above_floor(softmax(head.logits(tune.features)))
         hit = chance[np.arange(len(tune.target)), tune.target]
         found[number] = np.average(-np.log(hit), weights=tune.weight)
-        if number >= 2 and found[number] > found[number - 1] > found[: number - 1].min():
+        is_rising = number >= 2 and found[number] > found[number - 1] > found[: number - 1].min()
+        if is_rising and not is_whole:
             break
     return found

@@ -134,7 +134,7 @@ def embedding_features(model: Model, features: NDArray[np.float32]) -> NDArray[n
 def _applicability(pool: Pool, roles: HeadRoles, model: Model, seed: int) -> Applicability:
     """What the patients fitted on were like, and how far others of the cohort lie."""
     rows, held = _some(pool, roles.fit, seed), pool.of(roles.temper | roles.calibrate)
-    own = pool.examples.only(rows)
+    own = pool.examples.only(pool.of(roles.fit))
     features = _seen(pool, model, rows)
     columns: list[Range | Known] = []
     if own.task == "detect":

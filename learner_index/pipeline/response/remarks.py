@@ -30,6 +30,7 @@ def remarks(
     found = [
         _fitted_note(identities),
         _seen_note(identities),
+        _seen_by_head_note(saved),
         _visit_note(options, at),
         _condition_note(options),
         *_missing_notes(saved, asked),
@@ -64,6 +65,17 @@ def _seen_note(identities: Mapping[str, Identity]) -> str:
         return ""
     verb = "is one" if n == len(identities) == 1 else "are those"
     return f"{MARK}: {_of(n, len(identities))} {verb} {TRAINED_OR_TUNED}"
+
+
+def _seen_by_head_note(saved: SavedHead) -> str:
+    """That the head was fitted, and its sets calibrated, on patients the encoder knows."""
+    seen = saved.card["seen_by_encoder"]
+    if not seen["n_patients"]:
+        return ""
+    return (
+        f"{MARK}: {seen['share']:.0%} of the head's own patients are those {TRAINED_OR_TUNED}, so "
+        "its probabilities, and the share its sets hold, are not those of new patients"
+    )
 
 
 def _of(n: int, total: int) -> str:

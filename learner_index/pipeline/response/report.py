@@ -10,7 +10,7 @@ from learner_index.data.replace import replace_file
 from learner_index.pipeline.evaluation.tables import markdown
 from learner_index.pipeline.response.crossfit import HEAD
 from learner_index.pipeline.response.draw import CONFUSION, DECISION, RELIABILITY
-from learner_index.pipeline.response.figures import COMPARED, Figure, Figures, is_better
+from learner_index.pipeline.response.figures import ADDED, COMPARED, Figure, Figures, is_better
 from learner_index.pipeline.roles import MARK
 
 NAME = "report.md"
@@ -20,6 +20,7 @@ TASKS = {
     "predict": "predict: nothing after one visit is given, will it come about?",
 }
 _SHOWN = ("auroc", "nll", "macro_f1", "balanced_accuracy", "accuracy", "rps")
+_ADDED_WORDS = {True: "embedding adds", False: "embedding harms", None: "not shown to add"}
 _WORDS = {True: "beaten", False: "BETTER THAN THE HEAD", None: "not shown to differ"}
 
 
@@ -50,7 +51,8 @@ def gain_table(figures: Figures) -> tuple[list[str], list[list[str]]]:
     rows = []
     for baseline, gains in figures.gains.items():
         main = next(name for name in COMPARED if name in gains)
-        verdict = _WORDS[is_better(main, gains[main])]
+        words = _ADDED_WORDS if baseline == ADDED else _WORDS
+        verdict = words[is_better(main, gains[main])]
         if main != COMPARED[0]:
             verdict += f" ({TITLES[main]})"
         rows.append([baseline, *(figure_words(gains.get(name)) for name in COMPARED), verdict])

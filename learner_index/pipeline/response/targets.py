@@ -16,12 +16,14 @@ from learner_index.data.suggest import close_names
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
 from learner_index.pipeline.response.examples import Examples
 from learner_index.pipeline.response.material import Codes, Material
+from learner_index.search.filters import column_kinds, parse_where
 
 CHANGES = ("worsened", "stable", "improved")
 _DEATH = ("death", "died", "dead", "deceased")
 _FLAGS = ("0", "1", "false", "true", "no", "yes")  # an event written so is a flag
 _MOST = 20  # classes; a column with more is no outcome
 _FEWEST_PATIENTS = 6
+_DESIGN = ("patient_id", "day", "visit", "view", "treatment", "encoder_role", "split", "modality")
 UNKNOWN = -1
 
 Fate = Literal["died", "lost"]
@@ -124,6 +126,8 @@ def _from_column(material: Material, examples: Examples, options: ResponseOption
             f"--target {column}: no such column{close_names(column, names)}: "
             f"there are {', '.join(names)}"
         )
+    if column in _DESIGN:
+        raise QueryError(f"--target {column} is no outcome: name a column of what came about")
     if options.threshold is not None:
         raise SettingsError("--threshold is for health scores: leave it out beside --target")
     values = material.of_visits[column]
@@ -134,6 +138,7 @@ def _from_column(material: Material, examples: Examples, options: ResponseOption
         written = values.iloc[later].mask(examples.later < 0)
     else:
         written = by_patient.transform("first").iloc[examples.earlier]
+        _refuse_chosen_by(column, examples, options)
         notes = (f"{column} has one value a patient, which counts at every visit",)
     classes, has_order = _classes(values, column, options.classes)
     code = _codes(written, classes)
@@ -141,6 +146,17 @@ def _from_column(material: Material, examples: Examples, options: ResponseOption
         np.full_like(code, UNKNOWN) if notes else _codes(values.iloc[examples.earlier], classes)
     )
     return Targets(column, classes, has_order, code, before, column=column, notes=notes)
+
+
+def _refuse_chosen_by(column: str, examples: Examples, options: ResponseOptions) -> None:
+    """Refuse to choose patients by what is to be told of them."""
+    kinds = column_kinds(examples.columns)
+    for text in options.where:
+        if parse_where(text, kinds).column == column:
+            raise QueryError(
+                f"--where {text!r} chooses by the outcome, as {column} has one value a patient: "
+                "leave it out"
+            )
 
 
 def _codes(values: "pd.Series[Any]", classes: Sequence[str]) -> Codes:
@@ -198,30 +214,35 @@ def _with_fates(
         "died": (options.died_as, died),
         "lost": (options.lost_as, lost),
     }
+    has_order = options.target is None or bool(options.classes)
     for fate, (name, rows) in fates.items():
         if name is not None:
-            counted = _as_class(counted, name, rows, fate)
+            counted = _as_class(counted, name, rows, fate, has_order=has_order)
             count: dict[str, Any] = {f"n_{fate}": 0}
             counted = replace(counted, **count)
     return replace(counted, is_ordinal=counted.is_ordinal or len(counted.classes) == 2)
 
 
-def _as_class(found: Targets, name: str, rows: NDArray[np.bool_], fate: Fate) -> Targets:
+def _as_class(
+    found: Targets, name: str, rows: NDArray[np.bool_], fate: Fate, *, has_order: bool
+) -> Targets:
     """Examples that ended in death or loss, as one of the classes or a class of their own.
 
-    A new class of the dead is worse than all others; one of the lost has no place in an order.
+    A new class of the dead is worse than all others where the others are known to be worst first:
+    by health score or as `classes` names them. Else, and for the lost, it has no place in an order.
     """
     code = found.code.copy()
     if name in found.classes:
         code[rows] = found.classes.index(name)
         return replace(found, code=code)
-    if fate == "died":
+    if fate == "died" and has_order:
         code[found.is_known] += 1
         code[rows] = 0
         before = np.where(found.before == UNKNOWN, UNKNOWN, found.before + 1)
         return replace(found, code=code, before=before, classes=(name, *found.classes))
     code[rows] = len(found.classes)
-    note = f"classes are not ordinal: {name!r} has no place in their order"
+    hint = ": name all with --classes, worst first" if fate == "died" else ""
+    note = f"classes are not ordinal: {name!r} has no place in their order{hint}"
     notes = (*found.notes, note) if found.is_ordinal else found.notes
     return replace(found, code=code, classes=(*found.classes, name), is_ordinal=False, notes=notes)
 
@@ -229,16 +250,17 @@ def _as_class(found: Targets, name: str, rows: NDArray[np.bool_], fate: Fate) ->
 def _is_dead(material: Material) -> NDArray[np.bool_]:
     """(p,) True for patients whose column `event` says that they died.
 
-    A flag means death, also one that is written as text; other texts say so in a word of their
-    own, as discharge does.
+    A flag means death, also one that is written as text; other texts say so in their first word.
     """
     found = np.zeros(len(material.patients), bool)
     if "event" not in material.of_visits:
         return found
     event = material.of_visits["event"].dropna()
     texts = event.map(_text).astype("string").str.strip().str.casefold()
-    wanted = _FLAGS[1::2] if texts.isin(_FLAGS).all() else _DEATH
-    says = texts.isin(wanted).to_numpy(bool)
+    if texts.isin(_FLAGS).all():
+        says = texts.isin(_FLAGS[1::2]).to_numpy(bool)
+    else:
+        says = texts.str.match(rf"(?:{'|'.join(_DEATH)})\b").to_numpy(bool)
     found[material.visits.patient[event.index[says]]] = True
     return found
 

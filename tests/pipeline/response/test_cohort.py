@@ -264,3 +264,54 @@ def test_the_fingerprint_of_patients_without_a_later_visit():
     found = {read([*rows, *more], **options).fingerprint for more in ([], [stray], [other])}
 
     assert len(found) == 1
+
+
+LATE = "asks what came later"
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"scans": ("last_seen_day > 10",)}, LATE),
+        ({"scans": ("response == good",), "target": "response", "threshold": None}, LATE),
+        ({"scans": ("ward == a",), "target": "ward", "threshold": None}, LATE),
+        ({"where": ("ward == a",), "target": "ward", "threshold": None}, "chooses by the outcome"),
+        ({"where": ("patient_id == P001",)}, "would write ids into the head"),
+        ({"target": "treatment", "threshold": None}, "is no outcome"),
+        ({"target": "ward", "threshold": None, "score_kind": "sf"}, "--score-kind is for health"),
+        ({"task": "predict", "died_as": "dead"}, "nobody is known to have died"),
+        ({"clinical": ("record",)}, "40 different texts, more than 20"),
+        ({"seed": -1}, "--seed -1: give 0 or more"),
+        ({"folds": 2.5}, "--folds 2.5: give 2 or more"),
+    ],
+)
+def test_what_would_choose_by_the_outcome_or_tell_on_patients_is_refused(more, match):
+    """Conditions on what came later, classes of nobody, columns that are nearly ids: one line."""
+    columns = {
+        "ward": lambda number: "abc"[number % 3],
+        "response": lambda number: ("good", "bad")[number % 2],
+        "last_seen_day": lambda number: float(number),
+        "treatment": lambda number: "AB"[number % 2],
+        "record": lambda number: f"r{number}",
+    }
+    rows = trial_rows(40, seed=0, **columns)
+
+    with pytest.raises((QueryError, SettingsError, NotEnoughDataError), match=match):
+        read(rows, **{"threshold": 5.0, **more})
+
+
+def test_a_treatment_is_in_force_whichever_scans_are_used():
+    """Written beside a scan that is left out, it holds for the visits after it."""
+    rows = []
+    for number in range(12):
+        for day in range(3):
+            own = {"health_score": float((number * day) % 5) * 4, "treatment": None}
+            rows.append(scan(f"P{number:02d}", float(day), number, day, view="ap", **own))
+            told = {**own, "treatment": "B" if day == 1 else "A" if day == 0 else None}
+            rows.append(scan(f"P{number:02d}", float(day), number, day, view="pa", **told))
+
+    found = read(rows, threshold=3.0, scans=("view == ap",), folds=2)
+
+    assert set(found.pool.material.of_visits["view"]) == {"ap"}
+    treatment = found.pool.material.of_visits["treatment"].to_numpy(object).reshape(-1, 3)
+    assert treatment.tolist() == [["A", "B", "B"]] * 12

@@ -45,7 +45,7 @@ def found(pool):
 def take(pool, found, measured=None, is_seen=None, n_draws=DRAWS):
     measured = np.ones(len(pool.code), bool) if measured is None else measured
     is_seen = np.zeros(len(pool.material.patients), bool) if is_seen is None else is_seen
-    return take_figures(pool, found, measured, is_seen, n_draws, SEED)
+    return take_figures(pool, found, measured, is_seen, n_draws=n_draws, seed=SEED)
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,7 @@ def figures_of(pool, options, is_seen=None):
         found = cross_fit(pool, draw_patient_folds(pool, 5, options.seed), options)
     if is_seen is None:
         is_seen = np.zeros(len(pool.material.patients), bool)
-    return take_figures(pool, found, np.ones(len(pool.code), bool), is_seen, 300, 0)
+    return take_figures(pool, found, np.ones(len(pool.code), bool), is_seen, n_draws=300, seed=0)
 
 
 def test_outcomes_dealt_out_among_patients_leave_chance():

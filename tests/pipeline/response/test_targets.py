@@ -261,7 +261,7 @@ def test_death_beside_classes_without_order():
     found = fated(DEATHS, died_as="dead")
     ordered = fated(DEATHS, died_as="dead", classes=("icu", "home"))
 
-    assert (found.classes, found.is_ordinal) == (("dead", "home", "icu"), False)
+    assert (found.classes, found.is_ordinal) == (("home", "icu", "dead"), False)
     assert (ordered.classes, ordered.is_ordinal) == (("dead", "icu", "home"), True)
     assert named(found) == named(ordered) == ["icu", "dead", None, "home", None]
     assert [found.classes[code] for code in found.before] == ["home", "icu", "icu", "icu", "icu"]
@@ -283,7 +283,7 @@ def test_death_and_loss_as_one_new_class():
     found = fated(DEATHS, died_as="gone", lost_as="gone")
 
     assert named(found) == ["icu", "gone", "gone", "home", None]
-    assert found.classes == ("gone", "home", "icu")
+    assert found.classes == ("home", "icu", "gone")
     assert found.n_unknown == 1
 
 
@@ -296,7 +296,7 @@ def test_two_classes_are_ordinal_by_their_number():
     )
 
     # one value a patient: it counts for the dead too
-    assert (found.classes, found.is_ordinal) == (("dead", "icu"), True)
+    assert (found.classes, found.is_ordinal) == (("icu", "dead"), True)
 
 
 def test_some_targets():
@@ -347,3 +347,14 @@ def test_patients_are_counted_not_examples():
 def test_codes_are_integers():
     """Heads index with them."""
     assert found_of(trial_rows(), threshold=5.0).code.dtype == np.int64
+
+
+def test_numbers_are_no_order_of_health_for_the_dead():
+    """Death beside numbers whose good end is not told is a class without a place, which is said."""
+    columns = {"grade": [[0.0, 1.0], [2.0], [1.0, 2.0]], "ends": [2, 1, 2]}
+    rows = visits_of(**columns, event=[None, "deceased in ICU", None])
+
+    found = found_of(rows, task="predict", target="grade", died_as="dead")
+
+    assert (found.classes, found.is_ordinal) == (("0", "1", "2", "dead"), False)
+    assert "name all with --classes, worst first" in found.notes[-1]
