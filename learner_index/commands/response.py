@@ -159,18 +159,23 @@ def _names(text: str | None) -> tuple[str, ...]:
 def _print(found: "ResponseFit", store: Path) -> None:
     """What was fitted and how good it is, as a person reads it."""
     from learner_index.pipeline.response.report import NAME, TASKS, set_words
+    from learner_index.pipeline.roles import MARK
 
     card, figures = found.card, found.figures
     data = card["data"]
     counts = ", ".join(f"{name} ({n['examples']})" for name, n in data["classes"].items())
     simulated = "SIMULATED patients; " if card["is_simulated"] else ""
+    seen = f" ({figures.n_seen} {MARK})" if figures.n_seen else ""
     typer.echo(
         labelled(
             [
                 ("head", f"{found.folder} ({card['head']}, {card['title']})"),
                 ("task", TASKS[card["task"]]),
                 ("outcome", f"{card['target']['name']}: {counts}"),
-                ("patients", f"{simulated}{figures.n_patients}, each left out of the fit once"),
+                (
+                    "patients",
+                    f"{simulated}{figures.n_patients}{seen}, each left out once",
+                ),
             ]
         )
     )

@@ -46,7 +46,7 @@ def test_the_answer_is_a_table(program):
         "head heads/one (multinomial, regularized multinomial logistic regression) "
         "task detect: both scans are given, did it come about? "
         "outcome change of health score by 5 or more: worsened (28), stable (26), improved (26) "
-        "patients 40, each left out of the fit once"
+        "patients 40, each left out once"
     )
     header, *rows = table.splitlines()
     assert header.split("  ")[0] == "model"

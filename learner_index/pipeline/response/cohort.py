@@ -83,7 +83,7 @@ def read_response_cohort(store: Cohort, options: ResponseOptions) -> ResponseCoh
         material, examples, targets.code, targets.before, targets.classes, targets.is_ordinal
     )
     _check_values(pool, options)
-    notes = (*targets.notes, *notes, *_remarks(pool))
+    notes = (*notes, *targets.notes, *_remarks(pool))
     leaks = find_leaks(pool, options.target)
     return ResponseCohort(pool, targets, is_seen, leaks, _fingerprint(pool), notes)
 

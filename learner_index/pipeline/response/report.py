@@ -80,6 +80,8 @@ def set_words(card: Mapping[str, Any], figures: Figures) -> list[str]:
         f"this run's coverage lies between {low:.2f} and {high:.2f} in 95 % of draws of its "
         f"{sets['n_patients']} calibration patients (Beta)"
     )
+    if figures.n_seen:
+        promise += f"; not of new patients, as some of these are {MARK}"
     lines = [promise]
     if "coverage" not in figures.sets:
         lines.append("not measured on patients left out: too few could calibrate in some fold")

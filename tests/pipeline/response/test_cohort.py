@@ -205,7 +205,7 @@ def test_notes_of_the_outcome_come_first():
 
     notes = read(rows, target="response", threshold=None).notes
 
-    assert [note.split()[0] for note in notes] == ["response", "6", "no"]
+    assert [note.split()[0] for note in notes] == ["6", "response", "no"]
 
 
 def test_twins_are_reported():
