@@ -22,8 +22,8 @@ from learner_index.pipeline.response.roles import HeadRoles
 from learner_index.pipeline.response.targets import UNKNOWN
 
 _NEIGHBOURS = (5, 50)  # least and most transitions that vote
-_REMEMBERED = 2_000  # transitions that may be neighbours
-_SCORED = 10_000  # visits that a read-out of the health score is fitted on
+_REMEMBERED = 1_000  # transitions that may be neighbours
+_SCORED = 5_000  # visits that a read-out of the health score is fitted on
 _BLOCK = 4_096  # examples compared at a time
 
 
