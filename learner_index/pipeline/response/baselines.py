@@ -33,7 +33,8 @@ class Answer:
 
     Attributes:
         probability: (k, c) of each class.
-        share: (c,) of each class among the patients it was fitted on.
+        share: (c,) what it says on average of the patients it was fitted on; where it has no head,
+            the share of each class among them.
         is_certain: it names a class instead of giving probabilities.
     """
 

@@ -71,7 +71,7 @@ def draw_figures(
         confusions,
         folder / CONFUSION,
         title=outcome,
-        caption=f"{caption} Predicted: the class likeliest beside its share in training.",
+        caption=f"{caption} Predicted: the class likelier than the model says on average.",
         is_simulated=is_simulated,
     )
     draw_reliability(

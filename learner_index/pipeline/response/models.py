@@ -167,7 +167,7 @@ def balanced(probability: Floats, share: Floats) -> Floats:
 
 
 def lifted(probability: Floats, share: Floats) -> Codes:
-    """(t,) number of the class likeliest beside its share in training; ties: the commonest.
+    """(t,) number of the class likeliest beside what is said on average; ties: the commonest.
 
     Taking the most probable one would answer the commonest class nearly always.
     """

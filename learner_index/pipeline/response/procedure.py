@@ -126,7 +126,7 @@ def fit_head(pool: Pool, patients: Codes, options: ResponseOptions, seed: int) -
 
 
 def embedding_features(model: Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(t, w) the features that come from embeddings alone."""
+    """(t, w) the features of the state and of the change asked about, not of earlier visits."""
     spans = [model.encoding.span(name) for name in ("delta", "start", "middle")]
     return np.concatenate([features[:, span] for span in spans], axis=1)
 

@@ -203,3 +203,30 @@ def test_all_alike_is_refused(pool):
 
     with pytest.raises(NotEnoughDataError, match="have one outcome"):
         fit_head(alike, FIT, CLINICAL, 0)
+
+
+def test_a_view_nobody_had_is_a_reason(rows, head):
+    """It names the view of the visit that is started from; others answer as before."""
+    turned = [{**row, "view": "R9"} if row["patient_id"] == "P110" else row for row in rows]
+    asked = pool_for(turned, CLINICAL)
+
+    answer = head.answer(asked.material, asked.examples)
+
+    why = "view 'R9' was not among those fitted on"
+    owners = {int(asked.patient[row]) for row, found in enumerate(answer.reasons) if why in found}
+    assert owners == {110}
+    assert all(why in answer.reasons[row] for row in np.flatnonzero(asked.patient == 110))
+
+
+def test_very_many_examples_are_looked_at_in_part(rows, monkeypatch):
+    """Then the spread is of some patients, and categories are still those of all."""
+    own = [{**row, "treatment": f"T{row['patient_id']}"} for row in rows]
+    pool = pool_for(own, CLINICAL)
+    whole = fit_head(pool, FIT, CLINICAL, 0)
+    monkeypatch.setattr("learner_index.pipeline.response.procedure._LOOKED_AT", 30)
+
+    part = fit_head(pool, FIT, CLINICAL, 0)
+
+    assert whole.applicability.whitening.n_patients == whole.roles.fit.sum()
+    assert 2 <= part.applicability.whitening.n_patients <= 15  # two examples a patient
+    assert part.applicability.columns == whole.applicability.columns
