@@ -172,7 +172,10 @@ def read_card(folder: Path) -> dict[str, Any]:
             f"no response head in {str(folder)!r}: `learner-index response fit` makes one"
         ) from None
     except (OSError, ValueError) as problem:
-        raise HeadFormatError(f"{CARD} in {str(folder)!r} cannot be read: {problem}") from None
+        raise HeadFormatError(
+            f"{CARD} in {str(folder)!r} cannot be read ({problem}): restore it, or fit the head "
+            "again"
+        ) from None
     found = card.get("format") if isinstance(card, dict) else None
     if found != FORMAT:
         raise HeadFormatError(
