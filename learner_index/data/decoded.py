@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner_index.config import Preprocessing
+from learner_index.data.npyhead import read_npy_head
 from learner_index.data.preprocess import preprocess, segment_indices
 from learner_index.data.readers import read_scan
 from learner_index.data.records import Scan
@@ -255,6 +256,5 @@ def _load(file: Path) -> NDArray[np.float16] | None:
         with suppress(OSError):
             os.utime(file)
     head = io.BytesIO(content[:_HEAD].tobytes())
-    np.lib.format.read_magic(head)
-    shape = np.lib.format.read_array_header_1_0(head)[0]
+    shape = read_npy_head(head).shape
     return content[head.tell() :].view(np.float16).reshape(shape)

@@ -2,11 +2,12 @@
 
 import zipfile
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.data.npyhead import read_npy_head, read_npy_values
 from learner_index.data.readers.grey import as_pixels
 from learner_index.data.readers.guards import Request, fenced
 from learner_index.data.records import Scan, ScanKind
@@ -19,9 +20,11 @@ def read_npy(path: Path, request: Request) -> Scan:
     """One frame (h, w) or a clip (f, h, w) without spacing."""
     with fenced("NumPy file"):
         with path.open("rb") as file:
-            shape, dtype = _header(file)
-            _check_claim(shape, dtype, path.stat().st_size - file.tell())
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+            head = read_npy_head(file)
+            start = file.tell()
+        _check_claim(head.shape, head.dtype, path.stat().st_size - start)
+        order: Literal["C", "F"] = "F" if head.is_fortran else "C"
+        stored = np.memmap(path, head.dtype, "r", start, head.shape, order)
         return _scan(stored, None, None, request)
 
 
@@ -35,26 +38,14 @@ def read_npz(path: Path, request: Request) -> Scan:
         kind = _small(archive, members.get("kind"))
         name = members["pixels"]
         with archive.open(name) as file:
-            shape, dtype = _header(file)
+            shape, dtype, _ = read_npy_head(file)
         _check_claim(shape, dtype, archive.getinfo(name).file_size)
         h_w = (*shape, 1, 1)[:2] if len(shape) < 3 else shape[-2:]
         if request.pick is None:
             request.check_size(int(np.prod(shape[:-2], dtype=object)), *h_w)
         with archive.open(name) as file:
-            stored = np.lib.format.read_array(file, allow_pickle=False)
+            stored = read_npy_values(file)
         return _scan(stored, spacing, kind, request)
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type that the header claims; the file is left at the first value."""
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise ScanError("array has named fields; save plain numbers")
-    return shape, dtype
 
 
 def _check_claim(shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> None:
@@ -75,7 +66,7 @@ def _small(archive: zipfile.ZipFile, name: str | None) -> NDArray[Any] | None:
     if archive.getinfo(name).file_size > 4096 + _SMALL * 8:
         raise ScanError("`spacing_mm` and `kind` hold too many values; save 2 or 3 numbers, a word")
     with archive.open(name) as file:
-        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        return read_npy_values(file)
 
 
 def _scan(
