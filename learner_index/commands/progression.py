@@ -100,7 +100,8 @@ def progression(
     Example: learner-index progression stores/cohort.zarr --patient P017 -k 5 --match 'age±10'
     """
     from learner_index.data.progression import HIT_FIELDS
-    from learner_index.pipeline.cohort import open_store, read_vector
+    from learner_index.pipeline.asked import read_vector
+    from learner_index.pipeline.cohort import open_store
 
     cohort = open_store(store)
     known = [*HIT_FIELDS, *(name for name in cohort.obs.columns if name not in _NO_COLUMNS)]

@@ -64,7 +64,8 @@ def similar(
     Example: learner-index similar stores/cohort.zarr --patient P017 -k 5 --where 'site == A'
     """
     from learner_index.config import EncoderOptions
-    from learner_index.pipeline.cohort import open_store, read_vector
+    from learner_index.pipeline.asked import read_vector
+    from learner_index.pipeline.cohort import open_store
 
     cohort = open_store(store)
     shown = chosen_columns(columns, SHOWN, [*FIELDS, *cohort.obs.columns], store)

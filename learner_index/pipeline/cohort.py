@@ -21,19 +21,12 @@ from learner_index.config import (
 from learner_index.data.records import Hits
 from learner_index.data.reference import Reference
 from learner_index.data.suggest import close_names
-from learner_index.errors import QueryError, ScanError
+from learner_index.errors import QueryError
+from learner_index.pipeline.asked import SimilarAsk
 from learner_index.pipeline.roles import with_seen_note
-from learner_index.pipeline.settings import preprocessing_of
-from learner_index.search.query import (
-    Query,
-    patient_query,
-    scan_query,
-    vector_query,
-    visit_query,
-)
 from learner_index.search.similar import similar
 from learner_index.search.table import SearchTable
-from learner_index.store.paths import cache_folder, check_store_path
+from learner_index.store.paths import check_store_path
 from learner_index.store.reader import StoreReader
 
 if TYPE_CHECKING:
@@ -174,59 +167,12 @@ class Cohort:
             QueryError: nothing or too much is asked, or it cannot be answered.
         """
         chosen = changed(options or SimilarOptions(), changes)
-        _check_query(
-            {"patient": patient, "scan": scan, "file": file, "vector": vector},
-            {"day": day, "visit": visit, "view": view, "modality": modality},
+        ask = SimilarAsk(
+            patient, scan, None if file is None else Path(file), vector, day, visit, view, modality
         )
-        if file is not None:
-            query = self._file_query(Path(file), patient, view, modality, encoder)
-        elif vector is not None:
-            query = vector_query(
-                self.table, vector, patient_id=patient, view=view, modality=modality
-            )
-        elif scan is not None:
-            query = scan_query(self.table, scan)
-        else:
-            query = self._patient_query(str(patient), day, visit)
+        query = ask.query(self.table, self.path, self._settings["encoder"], encoder)
         hits = similar(self.table, query, chosen)
         return with_seen_note(self.table, hits, query.patient_ids)
-
-    def _patient_query(self, patient: str, day: float | None, visit: str | None) -> Query:
-        """A whole patient, or one visit."""
-        if day is None and visit is None:
-            return patient_query(self.table, patient)
-        return visit_query(self.table, patient, day=day, visit=visit)
-
-    def _file_query(
-        self,
-        file: Path,
-        patient: str | None,
-        view: str | None,
-        modality: str | None,
-        options: EncoderOptions | None,
-    ) -> Query:
-        """A scan outside the store, embedded on the fly."""
-        from learner_index.data.content import content_hash
-        from learner_index.pipeline.embed import read_frames
-        from learner_index.pipeline.source import ChosenEncoder
-
-        if not file.exists():
-            raise QueryError(f"no file {file}: check its path")
-        card = self._settings["encoder"]
-        try:
-            frames, _ = read_frames(file, preprocessing_of(card))
-        except ScanError as error:
-            raise QueryError(f"{file.name}: {error}") from error
-        embedder = ChosenEncoder(options).for_store(card, cache_folder(self.path))
-        return vector_query(
-            self.table,
-            embedder.embed(frames[None]),
-            kind="file",
-            patient_id=patient,
-            view=view,
-            modality=modality,
-            content_hash=content_hash(file),
-        )
 
     def progression(
         self,
@@ -320,47 +266,6 @@ class Cohort:
         self._reader = StoreReader(self.path)
         self._settings, self._table, self._changes = self._reader.settings(), None, None
         return reference
-
-
-def read_vector(file: Path) -> NDArray[np.float32]:
-    """Embeddings from a .npy file, for a query by vector.
-
-    Returns:
-        (e,) or (q, e) float32.
-
-    Raises:
-        QueryError: it is no such file.
-    """
-    if not file.is_file():
-        raise QueryError(f"no file {file}: check its path")
-    try:
-        found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise QueryError(
-            f"{file.name} is no .npy file of embeddings: save an (e,) or (q, e) array with np.save"
-        ) from error
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
-        raise QueryError(f"{file.name} holds no numbers: save an (e,) or (q, e) array with np.save")
-    return np.asarray(found, dtype=np.float32)
-
-
-def _check_query(kinds: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-    """One query, and no detail that would be passed over in silence.
-
-    Raises:
-        QueryError: none or several are named, or a detail that does not belong to it.
-    """
-    asked = [name for name, value in kinds.items() if value is not None]
-    kind = next((name for name in asked if name != "patient"), "patient")
-    if asked not in (["patient"], [kind], ["patient", kind]):
-        raise QueryError("name one query: patient, scan, file or vector")
-    fitting = {"patient": ("day", "visit"), "scan": ()}.get(kind, ("view", "modality"))
-    for name, value in details.items():
-        if value is not None and name not in fitting:
-            hint = f"; to choose among the hits: where '{name} == {value}'"
-            raise QueryError(f"{name} does not belong to a query by {kind}: leave it out{hint}")
-    if kind == "scan" and "patient" in asked:
-        raise QueryError("a stored scan has its patient already: name the scan or the patient")
 
 
 def _check_patients(wanted: Sequence[str], known: set[str]) -> None:

@@ -31,6 +31,8 @@ OWNERS = {
     "faiss": "search",
     "matplotlib": "analysis/plots",
     "plotly": "analysis/plots",
+    "jinja2": "pipeline/reports",
+    "umap": "analysis",
     "sklearn": "analysis",
     "scipy": "analysis",
     "statsmodels": "analysis",

@@ -10,7 +10,20 @@ import learner_index
 from learner_index.commands import app
 from tests.toy import ToySource, make_cohort
 
-HEAVY = ("torch", "timm", "zarr", "faiss", "pandas", "numpy", "matplotlib", "nibabel", "pydicom")
+HEAVY = (
+    "torch",
+    "timm",
+    "zarr",
+    "faiss",
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "nibabel",
+    "pydicom",
+    "plotly",
+    "umap",
+    "jinja2",
+)
 COMMANDS = [
     ["demo"],
     ["simulate", "lus"],

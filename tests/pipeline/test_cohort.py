@@ -14,8 +14,9 @@ from learner_index.errors import (
     StoreFormatError,
     StoreNotFoundError,
 )
+from learner_index.pipeline.asked import read_vector
 from learner_index.pipeline.build import build
-from learner_index.pipeline.cohort import open_store, read_vector
+from learner_index.pipeline.cohort import open_store
 from learner_index.pipeline.source import ChosenEncoder
 from tests.toy import ToySource, make_cohort, write_scan
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from learner_index.analysis.plots.files import write_figure
 from learner_index.analysis.plots.page import (
     BLUE,
     COLUMN_MM,
@@ -20,7 +21,6 @@ from learner_index.analysis.plots.page import (
     refuse_nothing,
     row_label,
     with_counts,
-    write_figure,
 )
 from learner_index.errors import SettingsError
 

@@ -1,22 +1,20 @@
-"""What every figure of a report shares: its width, title, caption and legend, and its writing.
+"""What every figure of a report shares: its width, title, caption and legend.
 
 Sizes are of the printed figure: 85 mm is one journal column, 170 mm the page.
 """
 
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from learner_index.data.replace import replace_file
-from learner_index.errors import NotEnoughDataError, RunWriteError, SettingsError
+from learner_index.errors import NotEnoughDataError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from learner_index.analysis.plots.drawing import Drawing
 
 COLUMN_MM, PAGE_MM = 85.0, 170.0
 TITLE_PT, LABEL_PT, SMALL_PT = 8.0, 7.0, 6.0
@@ -29,11 +27,6 @@ BEHIND_TEXT: dict[str, Any] = {"facecolor": "#ffffff", "edgecolor": "none", "pad
 _MM, _PT = 1 / 25.4, 1 / 72  # in inches
 _MARGIN_MM, _LINE = 1.5, 1.25  # white at the figure's edge; height of a line of text
 _WIDEST_MM = 52.0  # of a panel that has the figure to itself
-_UNDATED: dict[str, dict[str, Any]] = {
-    "png": {},
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ def new_page(
     caption: str,
     legend: Sequence["Artist"] = (),
     is_simulated: bool = False,
-) -> "Figure":
+) -> "Drawing":
     """An empty figure with its title above, and its legend and caption below the body.
 
     Args:
@@ -73,8 +66,9 @@ def new_page(
         legend: what to explain, as artists with labels.
         is_simulated: puts the word SIMULATED before a title that lacks it.
     """
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from learner_index.analysis.plots.drawing import Drawing
 
     if is_simulated and "SIMULATED" not in title:
         title = f"SIMULATED DATA: {title}"
@@ -85,7 +79,7 @@ def new_page(
     foot_mm = _height_mm(foot, SMALL_PT) + 2 * _MARGIN_MM
     key_mm = -(-len(legend) // columns) * 1.5 * SMALL_PT * _PT / _MM
     full_mm = head_mm + body_mm + key_mm + foot_mm
-    figure = Figure(figsize=(width_mm * _MM, full_mm * _MM), dpi=300)
+    figure = Drawing(figsize=(width_mm * _MM, full_mm * _MM), dpi=300)
     left, bottom = _MARGIN_MM / width_mm, (foot_mm + key_mm) / full_mm
     figure.set_layout_engine(
         ConstrainedLayoutEngine(
@@ -108,30 +102,6 @@ def new_page(
         )  # fmt: skip
         key.set_in_layout(False)
     return figure
-
-
-def write_figure(figure: "Figure", path: Path) -> None:
-    """Writes a figure whole or not at all; equal figures give equal bytes.
-
-    Raises:
-        SettingsError: the file's ending is none of .png, .svg and .pdf.
-        RunWriteError: the disk refused.
-    """
-    from matplotlib import rc_context
-
-    ending = path.suffix.removeprefix(".").lower()
-    if ending not in _UNDATED:
-        raise SettingsError(f"{path} is no kind of figure: end its name in .png, .svg or .pdf")
-    picture = io.BytesIO()
-    with rc_context({"svg.hashsalt": "learner-index", "pdf.fonttype": 42}):
-        figure.savefig(picture, format=ending, metadata=_UNDATED[ending])
-    try:
-        replace_file(path, [picture.getvalue()])
-    except OSError as error:
-        raise RunWriteError(
-            f"{path} cannot be written ({error.strerror or error}): "
-            "make room, or choose another folder"
-        ) from error
 
 
 def with_counts(caption: str, n_patients: Collection[int], n_pairs: Collection[int]) -> str:

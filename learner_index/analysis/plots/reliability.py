@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.analysis.plots.files import write_figure
 from learner_index.analysis.plots.page import (
     BLUE,
     GREY,
@@ -19,7 +20,6 @@ from learner_index.analysis.plots.page import (
     row_label,
     say,
     with_counts,
-    write_figure,
 )
 from learner_index.errors import QueryError
 

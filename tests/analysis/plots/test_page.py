@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from learner_index.analysis.plots.files import write_figure
 from learner_index.analysis.plots.page import (
     COLUMN_MM,
     PAGE_MM,
@@ -12,7 +13,6 @@ from learner_index.analysis.plots.page import (
     panel_grid,
     row_label,
     with_counts,
-    write_figure,
 )
 from learner_index.errors import RunWriteError, SettingsError
 from tests.analysis.plots.tidy import caption, title, untidy
@@ -44,6 +44,14 @@ def test_equal_figures_give_equal_bytes(tmp_path, ending, monkeypatch):
         write_figure(small_figure(), tmp_path / f"{i}{ending}")
 
     assert (tmp_path / f"0{ending}").read_bytes() == (tmp_path / f"1{ending}").read_bytes()
+
+
+def test_a_figure_saves_and_shows_itself(tmp_path):
+    """`save` gives the file back; a notebook gets a PNG without pyplot."""
+    figure = small_figure()
+
+    assert figure.save(str(tmp_path / "f.svg")).read_bytes().startswith(MAGIC[".svg"])
+    assert figure._repr_png_().startswith(MAGIC[".png"])
 
 
 def test_refuses_an_unknown_ending(tmp_path):
