@@ -10,6 +10,8 @@ if TYPE_CHECKING:
         EncoderOptions,
         EvaluateOptions,
         ManifestOptions,
+        MapLook,
+        MapOptions,
         Preprocessing,
         PretrainOptions,
         ProgressionOptions,
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
         SimilarOptions,
         TrajectoryOptions,
     )
+    from learner_index.data.axis import AxisReport
     from learner_index.data.manifest import read_manifest
+    from learner_index.data.maps import CohortMap
     from learner_index.data.preprocess import preprocess
     from learner_index.data.progression import (
-        AxisReport,
         Change,
         ProgressionHit,
         Progressions,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from learner_index.data.records import Hit, Hits, Scan
     from learner_index.data.reference import Reference
     from learner_index.data.response import Prediction, Predictions
+    from learner_index.pipeline import plot
     from learner_index.pipeline.build import build
     from learner_index.pipeline.cohort import Cohort, open_store
     from learner_index.pipeline.configfile import read_pretrain_options
@@ -37,8 +41,10 @@ if TYPE_CHECKING:
     from learner_index.pipeline.evaluation.result import Evaluation
     from learner_index.pipeline.gain import Gain, GainDifference, compare_gains, measure_gain
     from learner_index.pipeline.manifest import check_cohort, write_manifest
+    from learner_index.pipeline.maps.draw import draw_map
     from learner_index.pipeline.objectives import list_objectives
     from learner_index.pipeline.pretrain import PretrainResult, pretrain
+    from learner_index.pipeline.reports.report import Report, report_cohort, report_patient
     from learner_index.pipeline.response.fit import ResponseFit, fit_response
     from learner_index.pipeline.response.predict import predict_response
     from learner_index.pipeline.simulate import simulate
@@ -50,6 +56,7 @@ __all__ = [
     "Change",
     "ChosenEncoder",
     "Cohort",
+    "CohortMap",
     "EncoderOptions",
     "EvaluateOptions",
     "Evaluation",
@@ -58,6 +65,8 @@ __all__ = [
     "Hit",
     "Hits",
     "ManifestOptions",
+    "MapLook",
+    "MapOptions",
     "Prediction",
     "Predictions",
     "Preprocessing",
@@ -67,6 +76,7 @@ __all__ = [
     "ProgressionOptions",
     "Progressions",
     "Reference",
+    "Report",
     "ResponseFit",
     "ResponseOptions",
     "Scan",
@@ -76,29 +86,36 @@ __all__ = [
     "build",
     "check_cohort",
     "compare_gains",
+    "draw_map",
     "errors",
     "evaluate",
     "fit_response",
     "list_objectives",
     "measure_gain",
     "open_store",
+    "plot",
     "predict_response",
     "preprocess",
     "pretrain",
     "read_manifest",
     "read_pretrain_options",
     "read_scan",
+    "report_cohort",
+    "report_patient",
     "simulate",
     "write_manifest",
 ]
 _HOMES = {
     "config": (
-        "BuildOptions EncoderOptions EvaluateOptions ManifestOptions Preprocessing PretrainOptions "
-        "ProgressionOptions ResponseOptions SimilarOptions TrajectoryOptions"
+        "BuildOptions EncoderOptions EvaluateOptions ManifestOptions MapLook MapOptions "
+        "Preprocessing PretrainOptions ProgressionOptions ResponseOptions SimilarOptions "
+        "TrajectoryOptions"
     ),
+    "data.axis": "AxisReport",
     "data.manifest": "read_manifest",
+    "data.maps": "CohortMap",
     "data.preprocess": "preprocess",
-    "data.progression": "AxisReport Change ProgressionHit Progressions Trajectory",
+    "data.progression": "Change ProgressionHit Progressions Trajectory",
     "data.readers": "read_scan",
     "data.records": "Hit Hits Scan",
     "data.reference": "Reference",
@@ -110,20 +127,23 @@ _HOMES = {
     "pipeline.evaluation.result": "Evaluation",
     "pipeline.gain": "Gain GainDifference compare_gains measure_gain",
     "pipeline.manifest": "check_cohort write_manifest",
+    "pipeline.maps.draw": "draw_map",
     "pipeline.objectives": "list_objectives",
     "pipeline.pretrain": "PretrainResult pretrain",
+    "pipeline.reports.report": "Report report_cohort report_patient",
     "pipeline.response.fit": "ResponseFit fit_response",
     "pipeline.response.predict": "predict_response",
     "pipeline.simulate": "simulate",
     "pipeline.source": "ChosenEncoder",
 }
+_MODULES = {"errors": "errors", "plot": "pipeline.plot"}
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name at its first use, so that the command line starts at once."""
-    if name == "errors":
-        return import_module("learner_index.errors")
+    if name in _MODULES:
+        return import_module(f"learner_index.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'learner_index' has no attribute {name!r}")
     return getattr(import_module(f"learner_index.{_HOME[name]}"), name)

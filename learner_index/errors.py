@@ -24,6 +24,7 @@ LearnerIndexError
 │   ├── RunWriteError (OSError)           disk full, read-only folder and the like
 │   └── DivergedError (ArithmeticError)   the loss is no longer a finite number
 ├── HeadFormatError (ValueError)          no response head, or one this version cannot read
+├── MapFormatError (ValueError)           no kept map, or one this version cannot read
 └── NotEnoughDataError (ValueError)       a statistic would rest on too little
 """
 
@@ -128,6 +129,10 @@ class DivergedError(RunError, ArithmeticError):
 
 class HeadFormatError(LearnerIndexError, ValueError):
     """The folder is no response head, or one that is damaged or of another version."""
+
+
+class MapFormatError(LearnerIndexError, ValueError):
+    """The folder is no kept map, or one that is damaged or of another version."""
 
 
 class NotEnoughDataError(LearnerIndexError, ValueError):

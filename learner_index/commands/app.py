@@ -1,7 +1,9 @@
 """The program `learner-index`: its commands, and how failures reach the person who typed."""
 
+import errno
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,15 +18,26 @@ from learner_index.commands import (
     objectives,
     pretrain,
     progression,
+    report,
     response,
     similar,
     simulate,
     trajectory,
 )
+from learner_index.commands import (
+    map as cohort_map,
+)
+from learner_index.commands.show import is_unicode
 from learner_index.errors import LearnerIndexError
 
 BUG = "LEARNER_INDEX_DEBUG"
-INTERRUPTED = 130
+_REFUSED = {  # by the system, whatever the program does
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EMFILE,
+}  # fmt: skip
+_MEND = "make room or choose another place, and run the same command again"
+_HUSHED = "PacifyFlushWrapper"  # what typer puts in the place of a closed pipe
+INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports of SIGINT and SIGPIPE
 
 app = typer.Typer(
     name="learner-index",
@@ -55,7 +68,11 @@ app.command("progression", short_help="Find the patients who changed like this o
 app.command("trajectory", short_help="Show one patient's path, and who took the same one.")(
     trajectory.trajectory
 )
+app.command("map", short_help="Draw the cohort as a map, a page and a picture.")(cohort_map.map_)
 app.add_typer(response.app, name="response")
+app.command("report", short_help="Write a page about a patient, or about the cohort.")(
+    report.report
+)
 app.command("refit", short_help="Fit the reference again on a grown cohort.")(cohort.refit)
 app.command("verify", short_help="Check a store's every promise, with checksums.")(maintain.verify)
 app.command("compact", short_help="Rewrite a store without leftovers.")(maintain.compact)
@@ -85,8 +102,10 @@ def _program(
 def main() -> None:
     """Run the program; a failure is one line on stderr, whoever's fault it is.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but for some scans, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but for some scans, 130 interrupted,
+    141 nobody reads the answer any more, as in `| head`.
     """
+    replace_what_cannot_be_shown()
     try:
         app()
     except LearnerIndexError as error:
@@ -96,14 +115,30 @@ def main() -> None:
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _interrupted()
+        if end.code == 1 and type(sys.stdout).__name__ == _HUSHED:
+            sys.exit(PIPE_CLOSED)
         raise
     except Exception as bug:  # the last door: a person gets one line, a developer all
         if os.environ.get(BUG):
             raise
-        _fail(
-            f"{type(bug).__name__}: {bug}: this is a bug; run it again with {BUG}=1 set "
-            "and report what it shows"
-        )
+        _fail(_unexpected(bug))
+
+
+def _unexpected(error: Exception) -> str:
+    """What the system refused, or how to report a bug."""
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}: {_MEND}"
+    return (
+        f"{type(error).__name__}: {error}: this is a bug; run it again with {BUG}=1 set "
+        "and report what it shows"
+    )
+
+
+def replace_what_cannot_be_shown() -> None:
+    """Signs such as θ become "?" on a terminal that has none, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and not is_unicode(stream):
+            stream.reconfigure(errors="replace")
 
 
 def _fail(message: str) -> NoReturn:

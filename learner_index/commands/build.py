@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, print_json, progress_bar
+from learner_index.commands.nextstep import pasteable, say_next
+from learner_index.commands.show import plural, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from learner_index.data.records import Problem
@@ -25,16 +27,25 @@ def build(
     encoder: Annotated[
         str | None,
         typer.Option(
+            autocompletion=complete.words("imagenet", "timm:"),
             help="imagenet, timm:NAME@FILE, timm:NAME@pretrained, timm:NAME (untrained), or the "
             "folder of a pretraining run.  "
-            "[default: the store's own; imagenet for a new store]"
+            "[default: the store's own; imagenet for a new store]",
         ),
     ] = None,
     embedding_width: Annotated[
-        str | None, typer.Option(help="Values an embedding, or native.  [default: 128]")
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("native"),
+            help="Values an embedding, or native.  [default: 128]",
+        ),
     ] = None,
     temporal_shift: Annotated[
-        str, typer.Option(help="auto, on or off: residual blocks see neighbouring frames.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("auto", "on", "off"),
+            help="auto, on or off: residual blocks see neighbouring frames.",
+        ),
     ] = "auto",
     size: Annotated[int | None, typer.Option(min=8, help="Input pixels a side.")] = None,
     frames: Annotated[
@@ -47,13 +58,21 @@ def build(
         ),
     ] = None,
     anchor: Annotated[
-        str | None, typer.Option(help="What a physical crop keeps: top or center.")
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("top", "center"),
+            help="What a physical crop keeps: top or center.",
+        ),
     ] = None,
     intensity: Annotated[
         str | None, typer.Option(help="auto, range, percentile:LO,HI or window:LO,HI.")
     ] = None,
     plane: Annotated[
-        str | None, typer.Option(help="Slices of volumes: axial, coronal or sagittal.")
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("axial", "coronal", "sagittal"),
+            help="Slices of volumes: axial, coronal or sagittal.",
+        ),
     ] = None,
     slices: Annotated[
         str | None, typer.Option(help="Share of a volume to take slices from, such as 0.2:0.8.")
@@ -72,7 +91,13 @@ def build(
         bool, typer.Option("--strict", help="Exit 1, not 3, when some scans were skipped.")
     ] = False,
     device: shared.Device = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            autocompletion=complete.words("auto", "fp32", "bf16", "fp16"),
+            help="auto, fp32, bf16 or fp16.",
+        ),
+    ] = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Scans computed together.  [default: 8]")
     ] = None,
@@ -188,19 +213,21 @@ def _print(result: "BuildResult") -> None:
     if result.n_reference_gone:
         typer.echo(
             f"the reference rests on {plural(result.n_reference_gone, 'patient')} no longer in the "
-            f"store: `learner-index refit {result.store}` renews it"
+            f"store: `{pasteable('refit', result.store)}` renews it"
         )
     elif result.n_reference_patients < result.n_patients:
         typer.echo(
             f"the reference rests on {result.n_reference_patients} of {result.n_patients} "
-            f"patients: `learner-index refit {result.store}` renews it"
+            f"patients: `{pasteable('refit', result.store)}` renews it"
         )
     for line in _difference(result):
         typer.echo(line)
     _problems("noticed", result.notes)
     _problems("skipped", result.skipped)
+    for line in result.limits:
+        say(f"note: {line}")
     if result.difference is None and result.n_rows:
-        typer.echo(f"next: learner-index info {result.store}", err=True)
+        say_next("info", result.store)
 
 
 def _difference(result: "BuildResult") -> list[str]:
@@ -227,6 +254,6 @@ def _difference(result: "BuildResult") -> list[str]:
 def _problems(word: str, problems: "Sequence[Problem]") -> None:
     """Scans and reasons on stderr, the first 20."""
     for problem in problems[:SHOWN]:
-        typer.echo(f"{word} {problem}", err=True)
+        say(f"{word} {problem}")
     if len(problems) > SHOWN:
-        typer.echo(f"{word} {len(problems) - SHOWN:,} more: --json lists all", err=True)
+        say(f"{word} {len(problems) - SHOWN:,} more: --json lists all")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import labelled, plural, print_json
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import labelled, plural, print_json, say
 
 if TYPE_CHECKING:
     from learner_index.pipeline.info import StoreInfo
@@ -34,12 +35,13 @@ def refit(
     """
     from learner_index.pipeline.cohort import open_store
 
-    chosen = [name.strip() for name in patients.split(",")] if patients else None
-    found = open_store(store).refit(chosen)
+    chosen = [name.strip() for name in (patients or "").split(",") if name.strip()]
+    found = open_store(store).refit(chosen or None)
     typer.echo(
         f"reference {found.fingerprint}: {plural(found.n_scans, 'scan')} of "
         f"{plural(len(found.patients), 'patient')}"
     )
+    say_next("info", store)
 
 
 def _content(found: "StoreInfo") -> str:
@@ -75,4 +77,6 @@ def _print(found: "StoreInfo") -> None:
     ]
     typer.echo(labelled(lines))
     for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
+    if found.example_patient is not None:
+        say_next("similar", found.path, "--patient", found.example_patient, "-k", 5)

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from learner_index.commands.show import plural, progress_bar, text_table
+from learner_index.commands.nextstep import pasteable
+from learner_index.commands.show import plural, progress_bar
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.pipeline.demo import Demo
@@ -47,7 +49,7 @@ def _print(found: "Demo") -> None:
     )
     typer.echo(f"\nSIMULATED patients most like {found.query}:")
     shown = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
-    typer.echo(text_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits]))
+    print_table(shown, [[getattr(hit, name) for name in shown] for hit in found.hits])
     better = found.improvement
     typer.echo(
         f"\nS/F of a scan and its nearest patients differs by {gain.near:.0f} on average, of "
@@ -58,14 +60,15 @@ def _print(found: "Demo") -> None:
         f"(95 % intervals by patient, n = {gain.n_patients} simulated patients neither has seen)"
     )
     typer.echo(f"picture: {found.sheet}\n\nnext, try:")
-    for command in (
-        f"learner-index info {found.store}",
-        f"learner-index similar {found.store} --patient {found.query} -k 5",
-        f"learner-index progression {found.store} --patient {found.query} -k 5",
-        f"learner-index trajectory {found.store} --patient {found.query}",
-        f"learner-index response fit {found.store} --score-kind sf -o {found.store.parent}/head",
-        f"learner-index similar {found.store} --scan {found.hits[0].scan_id} --where 'day <= 2'",
-        f"learner-index check {found.manifest}",
-        f"learner-index build {found.manifest} -o {found.store} --where '{NEW}'   # embeds 0 scans",
+    store, patient, head = found.store, found.query, found.store.parent / "head"
+    for words in (
+        ("info", store),
+        ("similar", store, "--patient", patient, "-k", 5),
+        ("progression", store, "--patient", patient, "-k", 5),
+        ("trajectory", store, "--patient", patient),
+        ("response", "fit", store, "--score-kind", "sf", "-o", head),
+        ("similar", store, "--scan", found.hits[0].scan_id, "--where", "day <= 2"),
+        ("check", found.manifest),
+        ("build", found.manifest, "-o", store, "--where", NEW),
     ):
-        typer.echo(f"  {command}")
+        typer.echo(f"  {pasteable(*words)}{'   # embeds 0 scans' if words[0] == 'build' else ''}")

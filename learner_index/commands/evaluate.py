@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
 from learner_index.commands.pretrain import SHOWN, read_options
-from learner_index.commands.show import plural, print_json, text_table, training_bar
+from learner_index.commands.show import plural, print_json, say, training_bar
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.config import Transition
@@ -31,7 +33,12 @@ _SHOWN = ("macro_f1", "difference_macro_f1", "within_centered", "score_spearman"
 
 def evaluate(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="A manifest, or stores (.zarr).")
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            autocompletion=complete.sources,
+            help="A manifest, or stores (.zarr).",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -45,6 +52,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=complete.objectives,
             help="To pretrain with; repeat; none: without.  [default: mse, learner_weighted]",
         ),
     ] = None,
@@ -52,6 +60,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=complete.words("handcrafted", "imagenet", "none"),
             help="handcrafted, or a frozen encoder (imagenet, timm:NAME@FILE); repeat; none: "
             "without.  [default: handcrafted, imagenet]",
         ),
@@ -62,7 +71,12 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each objective.")] = 3,
     folds: Annotated[int, typer.Option(min=2, help="Of patients.")] = 5,
     transitions: Annotated[
-        str, typer.Option(metavar="WORD", help="consecutive, all or baseline.")
+        str,
+        typer.Option(
+            metavar="WORD",
+            autocompletion=complete.words(*shared.MODES),
+            help="consecutive, all or baseline.",
+        ),
     ] = "consecutive",
     threshold: Annotated[
         float | None,
@@ -70,7 +84,11 @@ def evaluate(
     ] = None,
     score_kind: Annotated[
         str | None,
-        typer.Option(metavar="WORD", help="generic, sf, sf94 or mmse.  [default: generic]"),
+        typer.Option(
+            metavar="WORD",
+            autocompletion=complete.score_kinds,
+            help="generic, sf, sf94 or mmse.  [default: generic]",
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -89,7 +107,13 @@ def evaluate(
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("auto", "fp32", "bf16", "fp16"),
+            help="auto, fp32, bf16 or fp16.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read scans.  [default: one a core]")
     ] = None,
@@ -139,7 +163,7 @@ def evaluate(
             read_options(config, typed, setting or []),
             manifest_changes=changes,
             workers=workers or os.cpu_count() or 1,
-            talk=Talk(lambda line: typer.echo(f"· {line}", err=True), progress, watch),
+            talk=Talk(lambda line: say(f"· {line}"), progress, watch),
         )
     print_json(_record(found)) if json else _print(found)
     _say(found)
@@ -177,7 +201,7 @@ def _print(found: "Evaluation") -> None:
     ]
     titles = {"difference_macro_f1": "macro-F1 of two scores", "within_centered": "ρ within"}
     header = ["model", *(titles.get(name, MEASURES[name].title) for name in names), "patients"]
-    typer.echo(text_table(header, rows))
+    print_table(header, rows)
     for name in names:
         one = next(one.figures[name] for one in found.outcomes if name in one.figures)
         title = titles.get(name, MEASURES[name].title)
@@ -207,9 +231,9 @@ def _verdicts(found: "Evaluation") -> list[str]:
 def _say(found: "Evaluation") -> None:
     """Notes, what was left out, and where the report lies."""
     for note in found.notes:
-        typer.echo(f"noticed {note}", err=True)
+        say(f"noticed {note}")
     for line in found.skipped[:SHOWN]:
-        typer.echo(f"skipped {line}", err=True)
+        say(f"skipped {line}")
     if len(found.skipped) > SHOWN:
-        typer.echo(f"skipped {len(found.skipped) - SHOWN:,} more", err=True)
-    typer.echo(f"next: read {found.folder}/report.md; methods.md is for the paper", err=True)
+        say(f"skipped {len(found.skipped) - SHOWN:,} more")
+    say(f"next: read {found.folder}/report.md; methods.md is for the paper")

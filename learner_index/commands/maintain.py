@@ -3,7 +3,8 @@
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, print_json
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import plural, print_json, say
 
 
 def verify(store: shared.StorePath, json: shared.Json = False) -> None:
@@ -24,9 +25,11 @@ def verify(store: shared.StorePath, json: shared.Json = False) -> None:
             f"{plural(len(found.problems), 'problem')}"
         )
         if found.problems:
-            typer.echo("restore the store from a copy, or delete it and build it again", err=True)
+            say("restore the store from a copy, or delete it and build it again")
     if found.problems:
         raise typer.Exit(1)
+    if not json:
+        say_next("info", store)
 
 
 def compact(store: shared.StorePath) -> None:
@@ -38,3 +41,4 @@ def compact(store: shared.StorePath) -> None:
 
     before, after = compact_store(store)
     typer.echo(f"{store.name}: {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB now")
+    say_next("verify", store)

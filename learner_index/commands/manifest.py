@@ -1,19 +1,24 @@
 """`learner-index manifest` and `check`: from a folder tree to a table, and is the table sound."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import labelled, plural, print_json
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import labelled, plural, print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from learner_index.data.records import Problem
     from learner_index.data.report import Report, Spread
     from learner_index.data.writing import FolderResult
 
+SHOWN = 5  # problems of one kind
+_NAMES = re.compile(r"'[^']*'|\"[^\"]*\"|\d+|\(did you mean[^)]*\)")
 CLOCKS = {
     "patient": "days count within one patient",
     "cohort": "days can be compared between patients",
@@ -75,7 +80,9 @@ def check(
     if found.has_errors:
         raise typer.Exit(1)
     if not json:
-        typer.echo(f"next: learner-index build {manifest}{shared.typed_again(changes)}", err=True)
+        for line in _limits(found):
+            say(f"note: {line}")
+        say_next("build", manifest, *shared.typed_again(changes))
 
 
 def _print_written(found: "FolderResult") -> None:
@@ -85,10 +92,10 @@ def _print_written(found: "FolderResult") -> None:
     )
     if found.n_unmatched:
         some = ", ".join(found.unmatched)
-        typer.echo(f"{plural(found.n_unmatched, 'other file')} left out, such as {some}", err=True)
+        say(f"{plural(found.n_unmatched, 'other file')} left out, such as {some}")
     for line in (*found.left_out, *found.notes):
-        typer.echo(line, err=True)
-    typer.echo(f"next: learner-index check {found.output}", err=True)
+        say(line)
+    say_next("check", found.output)
 
 
 def _print_report(found: "Report") -> None:
@@ -107,10 +114,39 @@ def _print_report(found: "Report") -> None:
         ("columns", ", ".join(_columns(found))),
     ]
     typer.echo(labelled(lines))
-    for problem in found.problems:
-        typer.echo(f"{'error' if problem.is_error else 'note'}: {problem}")
+    for line in _folded(found.problems):
+        typer.echo(line)
     n_errors = sum(problem.is_error for problem in found.problems)
     typer.echo(f"{plural(n_errors, 'error')}, {plural(len(found.problems) - n_errors, 'note')}")
+
+
+def _folded(problems: "Sequence[Problem]") -> list[str]:
+    """A line a problem; of those that differ in names and numbers only, the first few."""
+    alike: dict[tuple[bool, str], int] = {}
+    lines = []
+    for problem in problems:
+        kind = (problem.is_error, _NAMES.sub("", problem.message))
+        alike[kind] = alike.get(kind, 0) + 1
+        if alike[kind] <= SHOWN:
+            lines.append(f"{'error' if problem.is_error else 'note'}: {problem}")
+    for (is_error, words), n in alike.items():
+        if n > SHOWN:
+            more = f"{n - SHOWN:,} more like it"
+            lines.append(
+                f"{'error' if is_error else 'note'}: {more} ({' '.join(words.split())}): "
+                "--json lists all"
+            )
+    return lines
+
+
+def _limits(found: "Report") -> tuple[str, ...]:
+    """What these data cannot answer."""
+    from learner_index.data.limits import cohort_limits
+
+    n_scored = found.score.n_present if found.score else 0
+    has_days = found.days_between_visits.median is not None
+    n_followed = found.n_patients_followed if has_days else 0
+    return cohort_limits(found.n_patients, n_followed, n_scored)
 
 
 def _content(found: "Report") -> str:

@@ -5,13 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import labelled, print_json, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import labelled, print_json
+from learner_index.commands.table import print_table
 
 
 def objectives(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Show this one's formula and settings.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=complete.objectives,
+            help="Show this one's formula and settings.",
+        ),
     ] = None,
     json: shared.Json = False,
 ) -> None:
@@ -25,15 +33,17 @@ def objectives(
     if json:
         print_json(cards if name is None else cards[0])
     elif name is None:
-        typer.echo(_table(cards))
+        _print_table(cards)
+        say_next("objectives", next(card["name"] for card in cards if card["is_default"]))
     else:
         typer.echo(_card(cards[0]))
+        say_next("pretrain", "MANIFEST", "--objective", cards[0]["name"])
 
 
-def _table(cards: list[dict[str, Any]]) -> str:
+def _print_table(cards: list[dict[str, Any]]) -> None:
     """One line an objective."""
     rows = [(_marked(card), card["kind"], card["status"], card["title"]) for card in cards]
-    return text_table(["objective", "kind", "status", "aim"], rows)
+    print_table(["objective", "kind", "status", "aim"], rows)
 
 
 def _marked(card: Mapping[str, Any]) -> str:

@@ -1,17 +1,29 @@
 """Options several commands share, and how they become settings."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.data.suggest import close_names
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="A store, ending in .zarr.")]
+BACKENDS = ("auto", "numpy", "faiss-cpu", "faiss-gpu")
+MODES = ("consecutive", "all", "baseline")
+StorePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STORE", autocompletion=complete.stores, help="A store, ending in .zarr."
+    ),
+]
 ManifestPath = Annotated[
-    Path, typer.Argument(metavar="MANIFEST", help="CSV, TSV or Parquet, one row a scan.")
+    Path,
+    typer.Argument(
+        metavar="MANIFEST",
+        autocompletion=complete.manifests,
+        help="CSV, TSV or Parquet, one row a scan.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Where = Annotated[
@@ -34,10 +46,14 @@ AsOf = Annotated[float | None, typer.Option(help="Cohort clock: hide everything 
 UntilDay = Annotated[
     float | None, typer.Option(help="Leave out the query's own scans after this day.")
 ]
-Backend = Annotated[str, typer.Option(help="auto, numpy, faiss-cpu or faiss-gpu; all are exact.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        autocompletion=complete.words(*BACKENDS),
+        help="auto, numpy, faiss-cpu or faiss-gpu; all are exact.",
+    ),
+]
 Columns = Annotated[str | None, typer.Option(help="More columns to print, separated by commas.")]
-BACKENDS = ("auto", "numpy", "faiss-cpu", "faiss-gpu")
-MODES = ("consecutive", "all", "baseline")
 ScoreColumn = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Column of the health score.  [default: health_score]"),
@@ -45,19 +61,25 @@ ScoreColumn = Annotated[
 ScoreDirection = Annotated[
     str | None,
     typer.Option(
-        metavar="WORD", help="Which raw values are healthier: higher or lower.  [default: higher]"
+        metavar="WORD",
+        autocompletion=complete.words("higher", "lower"),
+        help="Which raw values are healthier: higher or lower.  [default: higher]",
     ),
 ]
 ScorePer = Annotated[
     str | None,
     typer.Option(
-        metavar="WORD", help="Whether a score belongs to a scan or a visit.  [default: scan]"
+        metavar="WORD",
+        autocompletion=complete.words("scan", "visit"),
+        help="Whether a score belongs to a scan or a visit.  [default: scan]",
     ),
 ]
 Clock = Annotated[
     str | None,
     typer.Option(
-        metavar="WORD", help="cohort if days of two patients can be compared, else patient."
+        metavar="WORD",
+        autocompletion=complete.words("patient", "cohort"),
+        help="cohort if days of two patients can be compared, else patient.",
     ),
 ]
 KeepColumn = Annotated[
@@ -71,7 +93,14 @@ AllowOutside = Annotated[
     bool | None,
     typer.Option("--allow-outside", help="Scans may lie outside the manifest's folder."),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        autocompletion=complete.words("auto", "cpu", "cuda"),
+        help="auto, cpu, cuda or cuda:N.",
+    ),
+]
 
 
 def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
@@ -104,14 +133,15 @@ def manifest_changes(
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def typed_again(changes: Mapping[str, Any]) -> str:
-    """The options behind `manifest_changes`, as they can be typed after another command."""
-    words = []
+def typed_again(changes: Mapping[str, Any]) -> list[str]:
+    """The options behind `manifest_changes`, word by word, for another command."""
+    words: list[str] = []
     for field, value in changes.items():
         option = f"--{field.removesuffix('s').replace('_', '-')}"
         values = value if isinstance(value, tuple) else (value,)
-        words += [option if v is True else f"{option} {shlex.quote(v)}" for v in values]
-    return "".join(f" {word}" for word in words)
+        for value in values:
+            words += [option] if value is True else [option, str(value)]
+    return words
 
 
 def default_store(manifest: Path) -> Path:

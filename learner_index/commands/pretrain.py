@@ -1,14 +1,16 @@
 """`learner-index pretrain`: coarse health scores between patients in, an encoder out."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import plural, print_json, text_table, training_bar
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import plural, print_json, say, training_bar
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.config import PretrainOptions
@@ -50,12 +52,17 @@ def pretrain(
     ] = None,
     objective: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="See `learner-index objectives`.  [default: see there]"),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=complete.objectives,
+            help="See `learner-index objectives`.  [default: see there]",
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
             metavar="SPEC",
+            autocompletion=complete.words("imagenet", "timm:"),
             help="timm:NAME (untrained), timm:NAME@FILE, timm:NAME@pretrained, imagenet, or the "
             "folder of a finished run to start from.  [default: timm:resnet18]",
         ),
@@ -72,6 +79,7 @@ def pretrain(
         str | None,
         typer.Option(
             metavar="WORD",
+            autocompletion=complete.words("all", "last"),
             help="all, or last: hold still all but the encoder's last block.  [default: all]",
         ),
     ] = None,
@@ -83,7 +91,11 @@ def pretrain(
     ] = None,
     score_kind: Annotated[
         str | None,
-        typer.Option(metavar="WORD", help="generic, sf, sf94 or mmse.  [default: generic]"),
+        typer.Option(
+            metavar="WORD",
+            autocompletion=complete.score_kinds,
+            help="generic, sf, sf94 or mmse.  [default: generic]",
+        ),
     ] = None,
     score_bins: Annotated[
         int | None, typer.Option(min=2, help="Train on this many coarse classes of the score.")
@@ -132,7 +144,13 @@ def pretrain(
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("auto", "fp32", "bf16", "fp16"),
+            help="auto, fp32, bf16 or fp16.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read scans.  [default: one a core]")
     ] = None,
@@ -174,7 +192,7 @@ def pretrain(
             manifest_changes=changes,
             resume=resume,
             workers=workers or os.cpu_count() or 1,
-            talk=Talk(lambda line: typer.echo(f"· {line}", err=True), progress, watch),
+            talk=Talk(lambda line: say(f"· {line}"), progress, watch),
         )
     if result.is_first:
         print_json(dict(result.run)) if json else _print(result)
@@ -207,7 +225,7 @@ def _print(result: "PretrainResult") -> None:
     typer.echo(f"{result.folder}: {_names(run)} on {run['cohort']}, score {_score(run)}")
     rows = [_row(one) for one in runs]
     header = ("run", "train", "val", "unseen", "epochs", "kept", "rho", "95 %", "pairs", "of")
-    typer.echo(text_table(header, rows))
+    print_table(header, rows)
     if result.folds:
         typer.echo(_mean(run))
     typer.echo(
@@ -226,15 +244,14 @@ def _print(result: "PretrainResult") -> None:
 def _say(result: "PretrainResult", manifest: Path, changes: Mapping[str, Any]) -> None:
     """Notes, what was left out, and what to do next."""
     for note in result.notes:
-        typer.echo(f"noticed {note}", err=True)
+        say(f"noticed {note}")
     for line in result.skipped[:SHOWN]:
-        typer.echo(f"skipped {line}", err=True)
+        say(f"skipped {line}")
     if len(result.skipped) > SHOWN:
         more = len(result.skipped) - SHOWN
-        typer.echo(f"skipped {more:,} more: run.json lists all", err=True)
+        say(f"skipped {more:,} more: run.json lists all")
     first = (result.folds or (result,))[0].folder
-    words = shlex.join(["learner-index", "build", str(manifest), "--encoder", str(first)])
-    typer.echo(f"next: {words}{shared.typed_again(changes)}", err=True)
+    say_next("build", manifest, "--encoder", first, *shared.typed_again(changes))
 
 
 def _names(run: Mapping[str, Any]) -> str:

@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import chosen_columns, noise_floor_words, plural, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import (
+    chosen_columns,
+    noise_floor_words,
+    plural,
+    print_json_text,
+    say,
+)
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.data.progression import Change, Progressions
@@ -47,7 +56,11 @@ def progression(
         typer.Option(help="Day of the later visit.  [default: the latest that is paired]"),
     ] = None,
     direction: Annotated[
-        str | None, typer.Option(help="improving or worsening: along the severity axis.")
+        str | None,
+        typer.Option(
+            autocompletion=complete.words("improving", "worsening"),
+            help="improving or worsening: along the severity axis.",
+        ),
     ] = None,
     from_where: Annotated[
         list[str] | None,
@@ -65,10 +78,18 @@ def progression(
     ] = False,
     k: Annotated[int, typer.Option("-k", min=1, help="Distinct hits wanted.")] = 10,
     level: Annotated[
-        str, typer.Option(help="What is distinct among the hits: patient or transition.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("patient", "transition"),
+            help="What is distinct among the hits: patient or transition.",
+        ),
     ] = "patient",
     transitions: Annotated[
-        str, typer.Option(help="Which visits are paired: consecutive, all or baseline.")
+        str,
+        typer.Option(
+            autocompletion=complete.words(*shared.MODES),
+            help="Which visits are paired: consecutive, all or baseline.",
+        ),
     ] = "consecutive",
     direction_only: Annotated[
         bool, typer.Option("--direction-only", help="Rank by direction alone.")
@@ -105,7 +126,7 @@ def progression(
 
     cohort = open_store(store)
     known = [*HIT_FIELDS, *(name for name in cohort.obs.columns if name not in _NO_COLUMNS)]
-    shown = chosen_columns(columns, SHOWN, known, store)
+    shown = chosen_columns(columns, SHOWN, known)
     found = cohort.progression(
         patient=patient,
         from_day=from_day,
@@ -131,7 +152,12 @@ def progression(
         seed=seed,
         backend=shared.one_of("--backend", backend, shared.BACKENDS),
     )
-    typer.echo(found.to_json()) if json else _print(found, shown)
+    if json:
+        print_json_text(found.to_json())
+        return
+    _print(found, shown)
+    whose = patient or (found[0].patient_id if len(found) else None)
+    say_next(*(("trajectory", store, "--patient", whose) if whose else ("info", store)))
 
 
 def change_in_words(change: "Change") -> str:
@@ -173,18 +199,17 @@ def _print(found: "Progressions", shown: list[str]) -> None:
     rows = [hit.to_dict() for hit in found]
     if rows:
         cells = [[_cell(name, row.get(name)) for name in shown] for row in rows]
-        typer.echo(text_table([_LABELS.get(name, name) for name in shown], cells))
-        typer.echo("S = direction + start + days: larger is more alike", err=True)
+        print_table([_LABELS.get(name, name) for name in shown], cells)
+        say("S = direction + start + days: larger is more alike")
     if found.change is not None:
-        typer.echo(f"query: {change_in_words(found.change)}", err=True)
-    typer.echo(
+        say(f"query: {change_in_words(found.change)}")
+    say(
         f"{plural(len(found), 'hit')} among {plural(found.n_eligible, 'eligible transition')} of "
         f"{plural(found.n_eligible_patients, 'patient')}; exact, {found.backend}, "
         f"{found.elapsed_ms:.0f} ms",
-        err=True,
     )
     for line in (*_sure(found), *(f"note: {note}" for note in found.notes)):
-        typer.echo(line, err=True)
+        say(line)
 
 
 def _sure(found: "Progressions") -> list[str]:
@@ -207,7 +232,7 @@ def _sure(found: "Progressions") -> list[str]:
     if chance is not None:
         lines.append(
             f"chance: mean similarity of the hits {chance['statistic']:.2f}; "
-            f"{_NULLS[chance['method']]}, {chance['null_mean']:.2f} (95 % below "
+            f"{_NULLS[chance['method']]}, {round(chance['null_mean'], 2) + 0.0:.2f} (95 % below "
             f"{chance['null_high']:.2f}): p = {chance['p_value']:.3f}, {chance['n_draws']} draws"
         )
     started = "started alike" if found.weights[1] else "are eligible; start states not compared"

@@ -1,14 +1,15 @@
 """`learner-index response`: fit a head that tells the response, and ask it."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from learner_index.commands import complete, response_predict
 from learner_index.commands import options as shared
-from learner_index.commands import response_predict
-from learner_index.commands.show import labelled, plural, print_json, progress_bar, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import labelled, plural, print_json, progress_bar, say
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.config.response import ClassWeight, Patients, Task, Until
@@ -30,7 +31,10 @@ def fit(
     ] = None,
     task: Annotated[
         str,
-        typer.Option(help="detect (both scans are given) or predict (nothing after one visit is)."),
+        typer.Option(
+            autocompletion=complete.words("detect", "predict"),
+            help="detect (both scans are given) or predict (nothing after one visit is).",
+        ),
     ] = "detect",
     target: Annotated[
         str | None,
@@ -43,21 +47,37 @@ def fit(
         float | None, typer.Option(help="θ: change of health score that counts.")
     ] = None,
     score_kind: Annotated[
-        str, typer.Option(metavar="WORD", help="generic, sf, sf94 or mmse; gives θ.")
+        str,
+        typer.Option(
+            metavar="WORD",
+            autocompletion=complete.score_kinds,
+            help="generic, sf, sf94 or mmse; gives θ.",
+        ),
     ] = "generic",
     classes: Annotated[
         str | None,
         typer.Option(metavar="A,B,C", help="The outcomes in order, worst first: then ordinal."),
     ] = None,
     transitions: Annotated[
-        str, typer.Option(help="detect: which visits are paired: consecutive, all or baseline.")
+        str,
+        typer.Option(
+            autocompletion=complete.words(*shared.MODES),
+            help="detect: which visits are paired: consecutive, all or baseline.",
+        ),
     ] = "consecutive",
     at: Annotated[
         str,
-        typer.Option(help="predict: from which visit: first, every, treatment or 'day N'."),
+        typer.Option(
+            autocompletion=complete.words("first", "every", "treatment"),
+            help="predict: from which visit: first, every, treatment or 'day N'.",
+        ),
     ] = "first",
     until: Annotated[
-        str, typer.Option(help="predict: the outcome of the next visit, or of the last.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("next", "last"),
+            help="predict: the outcome of the next visit, or of the last.",
+        ),
     ] = "next",
     died_as: Annotated[
         str | None,
@@ -84,14 +104,25 @@ def fit(
     ] = False,
     head: Annotated[
         str,
-        typer.Option(metavar="NAME", help="multinomial, antisymmetric, ordinal or mlp."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=complete.words(*complete.HEADS),
+            help="multinomial, antisymmetric, ordinal or mlp.",
+        ),
     ] = "multinomial",
     class_weight: Annotated[
-        str, typer.Option(help="none, or balanced: rare classes weigh more in the fit.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("none", "balanced"),
+            help="none, or balanced: rare classes weigh more in the fit.",
+        ),
     ] = "none",
     patients: Annotated[
         str,
-        typer.Option(help="unseen by the encoder, all, or auto: unseen where they are enough."),
+        typer.Option(
+            autocompletion=complete.words("auto", "unseen", "all"),
+            help="unseen by the encoder, all, or auto: unseen where they are enough.",
+        ),
     ] = "auto",
     folds: Annotated[int, typer.Option(min=2, help="Of patients, for the figures.")] = 5,
     alpha: Annotated[
@@ -180,12 +211,11 @@ def _print(found: "ResponseFit", store: Path) -> None:
         )
     )
     typer.echo()
-    typer.echo(text_table(*_table(found)))
+    print_table(*_table(found))
     for line in _comments(found, set_words(card, figures)):
-        typer.echo(line, err=True)
-    typer.echo(f"report and figures: {found.folder / NAME}", err=True)
-    words = ["learner-index", "response", "predict", str(found.folder), str(store)]
-    typer.echo(f"next, try: {shlex.join(words)}", err=True)
+        say(line)
+    say(f"report and figures: {found.folder / NAME}")
+    say_next("response", "predict", found.folder, store)
 
 
 def _table(found: "ResponseFit") -> tuple[list[str], list[list[Any]]]:

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import labelled, plural, progress_bar, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import labelled, plural, print_json_text, progress_bar, say
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.data.response import NearExample, Prediction, Predictions
@@ -28,18 +31,28 @@ PART_WORDS = {
 
 
 def predict(
-    head: Annotated[Path, typer.Argument(metavar="HEAD", help="Folder of a fitted head.")],
+    head: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HEAD", autocompletion=complete.heads, help="Folder of a fitted head."
+        ),
+    ],
     store: shared.StorePath,
     patient: Annotated[
         str | None, typer.Option(help="Whose response.  [default: the whole store]")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="New scans to be asked about, embedded on the fly.")
+        Path | None,
+        typer.Option(
+            autocompletion=complete.manifests,
+            help="New scans to be asked about, embedded on the fly.",
+        ),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             metavar="WORD",
+            autocompletion=complete.words("first", "every", "latest", "treatment"),
             help="predict: from which visit: first, every, latest, treatment or 'day N'.  "
             "[default: as in the fit]",
         ),
@@ -92,9 +105,31 @@ def predict(
         )
     if output is not None:
         found.write(output)
-    typer.echo(found.to_json()) if json else _print(found, output)
+    if json:
+        print_json_text(found.to_json())
+    else:
+        _print(found, output)
+        _say_next(found, head, store, patient, manifest, output)
     if found.skipped:
         raise typer.Exit(3)
+
+
+def _say_next(found: "Predictions", head: Path, store: Path, *asked: object) -> None:
+    """From the whole store to the surest patient, from a patient to the report."""
+    patient, manifest, output = asked
+    surest = max(
+        (row for row in found if not row.reasons),
+        key=lambda row: row.probabilities[row.likeliest],
+        default=None,
+    )
+    if manifest is not None:
+        if output is None:
+            words = ("response", "predict", head, store, "--manifest", manifest)
+            say_next(*words, "-o", "predictions.csv")
+    elif patient is not None:
+        say_next("report", store, "--patient", patient, "--head", head)
+    elif surest is not None:
+        say_next("response", "predict", head, store, "--patient", surest.patient_id)
 
 
 def _print(found: "Predictions", output: Path | None) -> None:
@@ -102,20 +137,20 @@ def _print(found: "Predictions", output: Path | None) -> None:
     n_patients = len({row.patient_id for row in found})
     counts = f"{plural(len(found), 'prediction')} of {plural(n_patients, 'patient')}"
     if output is None:
-        typer.echo(text_table(HEADER, [_cells(row) for row in found]))
+        print_table(HEADER, [_cells(row) for row in found])
     else:
         typer.echo(f"{output}: {counts}")
     simulated = "SIMULATED patients; " if found.is_simulated else ""
     silent = sum(row.is_abstaining for row in found)
-    typer.echo(f"{simulated}{found.target}; {counts}, {silent} abstaining", err=True)
+    say(f"{simulated}{found.target}; {counts}, {silent} abstaining")
     if n_patients == 1:
-        typer.echo(f"\n{labelled(_details(found, found[-1]))}", err=True)
+        say(f"\n{labelled(_details(found, found[-1]))}")
     for problem in found.skipped[:_SHOWN]:
-        typer.echo(f"skipped {problem}", err=True)
+        say(f"skipped {problem}")
     if len(found.skipped) > _SHOWN:
-        typer.echo(f"skipped {len(found.skipped) - _SHOWN:,} more: --json lists all", err=True)
+        say(f"skipped {len(found.skipped) - _SHOWN:,} more: --json lists all")
     for note in (*found.notes, *found.limits[:1]):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
 
 
 def _cells(row: "Prediction") -> list[object]:

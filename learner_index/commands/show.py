@@ -1,52 +1,25 @@
 """How answers look in a terminal: aligned columns, progress on stderr, JSON on demand."""
 
 import json
+import os
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
+from learner_index.data.show import plural, text_table
+from learner_index.data.show_change import noise_floor_words
+
+__all__ = [
+    "chosen_columns", "labelled", "noise_floor_words", "plural", "print_json",
+    "print_json_text", "progress_bar", "say", "text_table", "training_bar",
+]  # fmt: skip
 QUIET_S = 2.0
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns aligned by their widest cell; numbers to the right, "-" for what is missing."""
-    columns = [[row[i] for row in rows] for i in range(len(header))]
-    cells = [[name, *_cells(values)] for name, values in zip(header, columns, strict=True)]
-    padded = [
-        _padded(
-            texts, right=all(value is None or isinstance(value, int | float) for value in values)
-        )
-        for texts, values in zip(cells, columns, strict=True)
-    ]
-    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
-
-
-def _padded(texts: Sequence[str], *, right: bool) -> list[str]:
-    """Texts made equally wide."""
-    width = max(len(text) for text in texts)
-    return [text.rjust(width) if right else text.ljust(width) for text in texts]
-
-
-def _cells(values: Sequence[object]) -> list[str]:
-    """One column as a person reads it: its floats share their number of decimals."""
-    floats = [value for value in values if isinstance(value, float)]
-    decimals = next((d for d in range(3) if all(round(v, d) == v for v in floats)), 3)
-    return [_cell(value, decimals) for value in values]
-
-
-def _cell(value: object, decimals: int) -> str:
-    """One value as a person reads it."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value + 0.0:.{decimals}f}" if isinstance(value, float) else str(value)
 
 
 def labelled(lines: Sequence[tuple[str, str]]) -> str:
@@ -66,52 +39,71 @@ def labelled(lines: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def chosen_columns(
-    asked: str | None, always: Sequence[str], known: Sequence[str], store: object
-) -> list[str]:
+def chosen_columns(asked: str | None, always: Sequence[str], known: Sequence[str]) -> list[str]:
     """The columns of a table of hits: always these, then those asked for.
 
     Raises:
         QueryError: a hit has no such column.
     """
-    from learner_index.data.suggest import close_names
+    from learner_index.data.suggest import close_names, some_of
     from learner_index.errors import QueryError
 
     names = [name.strip() for name in (asked or "").split(",") if name.strip()]
+    offered = [name for name in dict.fromkeys(known) if name != "content_hash"]
     for name in names:
-        if name not in known or name == "content_hash":
+        if name not in offered:
             raise QueryError(
-                f"--columns {name}: no such column{close_names(name, list(known))}; "
-                f"`learner-index info {store}` lists them"
+                f"--columns {name}: no such column{close_names(name, offered)}; "
+                f"there are {some_of(offered)}"
             )
     return list(dict.fromkeys([*always, *names]))
 
 
-def plural(n: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def noise_floor_words(noise: Mapping[str, Any] | None) -> str:
-    """What the noise floor rests on."""
-    if noise is None:
-        return "no noise floor"
-    kind = "independent" if noise["is_independent"] else "same-session"
-    return (
-        f"noise floor from {plural(noise['n_repeats'], kind + ' repeat')} of "
-        f"{plural(noise['n_patients'], 'patient')}"
-    )
+def say(line: str) -> None:
+    """A line on stderr, wrapped between words where it is longer than a terminal is wide."""
+    if sys.stderr.isatty():
+        width = max(60, shutil.get_terminal_size().columns)
+        line = "\n".join(
+            textwrap.fill(
+                part,
+                width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            if len(part) > width
+            else part
+            for part in line.split("\n")
+        )
+    typer.echo(line, err=True)
 
 
 def print_json(value: Any) -> None:
     """A JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print_json_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_json_text(text: str) -> None:
+    """A document that is JSON already, on stdout; whole whatever letters a terminal has."""
+    if not is_unicode(sys.stdout):
+        text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
+    typer.echo(text)
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Whether a stream can show every letter."""
+    return (stream.encoding or "utf-8").lower().replace("_", "-").startswith("utf")
+
+
+def _is_watched() -> bool:
+    """Whether a person looks at stderr, on a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def training_bar() -> Iterator[tuple[Callable[[int, int], None], Callable[[Any], None]]]:
     """Two callbacks for a run's bar: scans read of all, and each training step with its figures."""
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield (lambda done, total: None), (lambda event: None)
         return
     from rich.console import Console
@@ -152,7 +144,7 @@ def training_bar() -> Iterator[tuple[Callable[[int, int], None], Callable[[Any],
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for work that takes over two seconds; silent when nobody watches."""
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield lambda done, total: None
         return
     from rich.console import Console

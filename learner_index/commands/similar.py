@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.show import chosen_columns, plural, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import chosen_columns, plural, print_json_text, say
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from learner_index.data.records import Hit, Hits
 
 SHOWN = ("rank", "patient_id", "day", "scan_id", "similarity", "health_score")
@@ -33,10 +38,18 @@ def similar(
     modality: Annotated[str | None, typer.Option(help="Modality of the file or vector.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Distinct hits wanted.")] = 10,
     level: Annotated[
-        str, typer.Option(help="What is distinct among the hits: scan, visit or patient.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("scan", "visit", "patient"),
+            help="What is distinct among the hits: scan, visit or patient.",
+        ),
     ] = "patient",
     metric: Annotated[
-        str, typer.Option(help="centered (cosine from the reference mean), cosine or euclidean.")
+        str,
+        typer.Option(
+            autocompletion=complete.words("centered", "cosine", "euclidean"),
+            help="centered (cosine from the reference mean), cosine or euclidean.",
+        ),
     ] = "centered",
     where: shared.Where = None,
     match: shared.Match = None,
@@ -68,7 +81,7 @@ def similar(
     from learner_index.pipeline.cohort import open_store
 
     cohort = open_store(store)
-    shown = chosen_columns(columns, SHOWN, [*FIELDS, *cohort.obs.columns], store)
+    shown = chosen_columns(columns, SHOWN, [*FIELDS, *cohort.obs.columns])
     hits = cohort.similar(
         patient=patient,
         scan=scan,
@@ -92,9 +105,20 @@ def similar(
         backend=shared.one_of("--backend", backend, shared.BACKENDS),
     )
     if json:
-        typer.echo(hits.to_json())
+        print_json_text(hits.to_json())
     else:
         _print(hits, shown, cohort.settings.get("score") or {})
+        say_next(*_next(store, cohort.obs, hits))
+
+
+def _next(store: Path, obs: "pd.DataFrame", hits: "Hits") -> tuple[object, ...]:
+    """From who looks alike to who changed alike, or to the patient who looks most alike."""
+    if not hits:
+        return ("info", store)
+    patient = hits.query.get("patient_id")
+    if patient is not None and obs.loc[obs["patient_id"] == patient, "day"].nunique() > 1:
+        return ("progression", store, "--patient", patient, "-k", hits.query["k"])
+    return ("similar", store, "--patient", hits[0].patient_id)
 
 
 def _print(hits: "Hits", shown: list[str], score: Mapping[str, Any]) -> None:
@@ -102,19 +126,18 @@ def _print(hits: "Hits", shown: list[str], score: Mapping[str, Any]) -> None:
     if len({hit.query_scan_id for hit in hits}) > 1 and "query_scan_id" not in shown:
         shown = [*shown, "query_scan_id"]
     if hits:
-        typer.echo(text_table(shown, [[_value(hit, name) for name in shown] for hit in hits]))
+        print_table(shown, [[_value(hit, name) for name in shown] for hit in hits])
     kind = "exact" if hits.exact else "approximate"
-    typer.echo(
+    say(
         f"{plural(len(hits), 'hit')} among {plural(hits.n_eligible, 'eligible scan')} of "
         f"{plural(hits.n_eligible_patients, 'patient')}; {kind}, {hits.backend}, "
         f"{hits.elapsed_ms:.1f} ms",
-        err=True,
     )
     notes = list(hits.notes)
     if hits and score.get("direction") == "lower":
         notes.append(f"health_score is {score['column']} with its sign turned: higher is healthier")
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
 
 
 def _value(hit: "Hit", name: str) -> object:

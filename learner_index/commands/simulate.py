@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from learner_index.commands import complete
 from learner_index.commands import options as shared
+from learner_index.commands.nextstep import say_next
 from learner_index.commands.show import plural, progress_bar
 
 app = typer.Typer(
@@ -20,13 +22,14 @@ def _simulate() -> None:
     """Write a simulated cohort with its truth table."""
 
 
-@app.command("lus")
+@app.command("lus", short_help="Lung-ultrasound clips with S/F ratios and treatments.")
 def lus(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     tier: Annotated[
         str,
         typer.Option(
-            help="smoke (24 patients), paper (189), power (600) or demo (720 small ones)."
+            autocompletion=complete.words("smoke", "demo", "paper", "power"),
+            help="smoke (24 patients), paper (189), power (600) or demo (720 small ones).",
         ),
     ] = "smoke",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
@@ -60,11 +63,15 @@ def lus(
     _simulated(folder, "lus", settings)
 
 
-@app.command("brain")
+@app.command("brain", short_help="Brain MRI with MMSE.")
 def brain(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     tier: Annotated[
-        str, typer.Option(help="smoke (24 patients), paper (189) or power (600).")
+        str,
+        typer.Option(
+            autocompletion=complete.words("smoke", "paper", "power"),
+            help="smoke (24 patients), paper (189) or power (600).",
+        ),
     ] = "smoke",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     noise: Annotated[
@@ -83,7 +90,11 @@ def brain(
         float, typer.Option(min=0, max=1, help="Share of patients who truly improve.")
     ] = 0.0,
     layout: Annotated[
-        str, typer.Option(help="npz (a clip a visit) or nifti (a volume a view).")
+        str,
+        typer.Option(
+            autocompletion=complete.words("npz", "nifti"),
+            help="npz (a clip a visit) or nifti (a volume a view).",
+        ),
     ] = "npz",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
@@ -114,5 +125,5 @@ def _simulated(folder: Path, kind: str, settings: dict[str, Any]) -> None:
     counts = plural(found.n_scans, "SIMULATED scan"), plural(found.n_patients, "patient")
     typer.echo(f"{folder}: {counts[0]} of {counts[1]}")
     is_volume = settings.get("layout") == "nifti"  # one plane a store: slices are cut along it
-    plane = " --plane coronal --where 'view == coronal'" if is_volume else ""
-    typer.echo(f"next: learner-index build {found.manifest}{plane}", err=True)
+    plane = ("--plane", "coronal", "--where", "view == coronal") if is_volume else ()
+    say_next("build", found.manifest, *plane)

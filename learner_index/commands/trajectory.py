@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.show import noise_floor_words, plural, text_table
+from learner_index.commands.nextstep import say_next
+from learner_index.commands.show import noise_floor_words, plural, print_json_text, say
+from learner_index.commands.table import print_table
 
 if TYPE_CHECKING:
     from learner_index.data.progression import Trajectory
@@ -59,7 +61,11 @@ def trajectory(
         as_of=as_of,
         until_day=until_day,
     )
-    typer.echo(found.to_json()) if json else _print(found)
+    if json:
+        print_json_text(found.to_json())
+        return
+    _print(found)
+    say_next("report", store, "--patient", found.patient_id)
 
 
 def _print(found: "Trajectory") -> None:
@@ -73,9 +79,9 @@ def _print(found: "Trajectory") -> None:
     ):
         if rows:
             typer.echo(f"\n{title}")
-            typer.echo(text_table(names, [[row[name] for name in names] for row in rows]))
+            print_table(names, [[row[name] for name in names] for row in rows])
     for line in (*_about(found), *(f"note: {note}" for note in found.notes)):
-        typer.echo(line, err=True)
+        say(line)
 
 
 def _about(found: "Trajectory") -> list[str]:

@@ -6,6 +6,7 @@ from learner_index.config.cohort import (
     ManifestOptions,
     Preprocessing,
 )
+from learner_index.config.maps import MapLook, MapMethod, MapOptions
 from learner_index.config.response import (
     ClassWeight,
     Patients,
@@ -48,6 +49,9 @@ __all__ = [
     "EvaluateOptions",
     "Level",
     "ManifestOptions",
+    "MapLook",
+    "MapMethod",
+    "MapOptions",
     "Metric",
     "ObjectiveOptions",
     "Patients",

@@ -16,6 +16,8 @@ from learner_index.data.problems import ProblemList, by_line, groups_of
 from learner_index.data.report import Report, report_of
 from learner_index.errors import ScanError
 
+Listings = dict[Path, dict[str, str]]
+
 
 def check_manifest(manifest: Manifest, cache: HashCache | None = None) -> Report:
     """The cohort in numbers, with all problems of its manifest and files, in order of lines.
@@ -55,14 +57,43 @@ def _size(path: Path) -> _Size:
 
 
 def _check_present(manifest: Manifest, sizes: Sequence[_Size], problems: ProblemList) -> None:
+    listings: Listings = {}
     for row, size in enumerate(sizes):
         path = manifest.paths[row]
         if path == manifest.folder:
             continue  # reported as a missing path when the manifest was read
         if size.reason:
             text = os.path.relpath(path, manifest.folder)
-            hint = " (folders are separated by /)" if "\\" in text else ""
-            problems.error([row], f"file {text!r} {size.reason}{hint}")
+            problems.error([row], f"file {text!r} {size.reason}{_hint(manifest, text, listings)}")
+
+
+def _hint(manifest: Manifest, text: str, listings: Listings) -> str:
+    """The file that was perhaps meant by a path that leads nowhere."""
+    near = _meant(manifest.folder, text, listings)
+    hint = f" (did you mean {near!r}?)" if near else ""
+    return hint or (" (folders are separated by /)" if "\\" in text else "")
+
+
+def _meant(folder: Path, text: str, listings: Listings) -> str | None:
+    """The path but for upper and lower case, backslashes and a missing ending."""
+    found: list[str] = []
+    for part in text.replace("\\", "/").split("/"):
+        names = listings.setdefault(folder, {}) or _listing(folder, listings)
+        near = names.get(part) or names.get(part.casefold())
+        if near is None:
+            return None
+        found.append(near)
+        folder = folder / near
+    return "/".join(found)
+
+
+def _listing(folder: Path, listings: Listings) -> dict[str, str]:
+    """What lies in a folder, by name, by name without case, and by that without its ending."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []  # noqa: PTH208
+    listings[folder] = {Path(name).stem.casefold(): name for name in names}
+    listings[folder] |= {name.casefold(): name for name in names}
+    listings[folder] |= {name: name for name in names}
+    return listings[folder]
 
 
 def _check_content(

@@ -17,7 +17,7 @@ from learner_index.data.problems import listed, place
 from learner_index.data.records import Problem
 from learner_index.data.score_kinds import SCORE_KINDS, SF94_LIMIT, ScoreKind, score_kind
 from learner_index.data.scores import turned
-from learner_index.data.suggest import close_names, squashed
+from learner_index.data.suggest import close_names, some_of, squashed
 from learner_index.errors import ManifestError, NotEnoughDataError, SettingsError
 
 
@@ -187,7 +187,10 @@ def _classes(manifest: Manifest, column: str, classes: tuple[str, ...]) -> NDArr
     """(n,) number of each scan's class, 0 the sickest; NaN where none is given."""
     if column not in manifest.kinds:
         near = close_names(column, manifest.kinds)
-        raise ManifestError(f"class_column {column}: no such column in {manifest.path}{near}")
+        raise ManifestError(
+            f"class_column {column}: no such column in {manifest.path}{near}; "
+            f"there are {some_of(manifest.kinds)}"
+        )
     texts = _texts(manifest, column)
     if classes:
         is_bad = np.array([text is not None and text not in classes for text in texts], dtype=bool)

@@ -29,7 +29,7 @@ from learner_index.data.paths import (
 from learner_index.data.problems import ProblemList, by_line
 from learner_index.data.records import Problem, ScoreRule
 from learner_index.data.scores import check_visit_days, check_visit_scores
-from learner_index.data.suggest import close_names
+from learner_index.data.suggest import close_names, some_of
 from learner_index.data.table import RawTable, read_table, row_word
 from learner_index.data.understand import Columns, check_column_options, understood
 from learner_index.errors import ManifestError
@@ -200,7 +200,8 @@ def _require_columns(raw: RawTable, options: ManifestOptions) -> None:
         hints = [f"{name}{close_names(name, raw.names)}" for name in missing]
         raise ManifestError(
             f"manifest {raw.path} has no column {', '.join(hints)}: "
-            "every row needs scan_id, patient_id and path"
+            f"every row needs scan_id, patient_id and path, so rename or add what is missing; "
+            f"there are {some_of(raw.names)}"
         )
     dropped = [name for name in REQUIRED if name in options.drop_columns]
     if dropped:
@@ -216,7 +217,10 @@ def _check_score_column(
     if name in UNDERSTOOD:
         raise ManifestError(f"--score-column {name}: this column has another meaning")
     if name not in texts:
-        raise ManifestError(f"--score-column {name}: no such column{close_names(name, texts)}")
+        raise ManifestError(
+            f"--score-column {name}: no such column{close_names(name, texts)}; "
+            f"there are {some_of(texts)}"
+        )
     if "health_score" in texts:
         problems.error(
             [],

@@ -1,8 +1,8 @@
 """Patterns of scan paths, such as '{patient_id}/{day}_{view}.mp4'.
 
 A placeholder names a column and stands for one or more characters of one path part; `*` stands
-for any characters of one part; everything else is literal; a trailing '/' means that folders are
-the scans.
+for any characters of one part; everything else is literal, an ending such as .png in capitals or
+not; a trailing '/' means that folders are the scans.
 """
 
 import re
@@ -113,7 +113,16 @@ def _compiled(tokens: list[list[tuple[str, str]]], lazy: str) -> re.Pattern[str]
     for part in tokens:
         has_name = any(kind == "name" for kind, _ in part)
         parts.append("".join(_expression(token, seen, lazy, has_name) for token in part))
-    return re.compile("/".join(parts), re.DOTALL)
+    return re.compile(_any_case("/".join(parts), tokens[-1][-1]), re.DOTALL)
+
+
+def _any_case(expression: str, last: tuple[str, str]) -> str:
+    """The expression with a literal ending such as .png taken in capitals, too."""
+    kind, value = last
+    ending = re.escape(value[value.rfind(".") :])
+    if kind != "literal" or "." not in value:
+        return expression
+    return f"{expression.removesuffix(ending)}(?i:{ending})"
 
 
 def _expression(token: tuple[str, str], seen: set[str], lazy: str, has_name: bool) -> str:

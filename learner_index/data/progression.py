@@ -1,12 +1,15 @@
-"""The records that answer questions about change: progressions, the severity axis, trajectories."""
+"""The records that answer questions about change: progressions and trajectories."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from learner_index.data.show import Shown
+from learner_index.data.show_change import progressions_card, trajectory_card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,8 +134,7 @@ class Outcome:
     """What became of the hits between their two visits.
 
     Attributes:
-        n_hits: hits.
-        n_scored: hits with a health score at both visits.
+        n_hits, n_scored: hits, and those with a health score at both visits.
         median_delta_score, low_delta_score, high_delta_score: median and quartiles of these;
             None where fewer than three have one.
         n_improving, n_steady, n_worsening, n_uncertain: hits by verdict; None where none can be
@@ -150,8 +152,8 @@ class Outcome:
     n_uncertain: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progressions(Sequence[ProgressionHit]):
+@dataclass(frozen=True, slots=True, repr=False)
+class Progressions(Shown, Sequence[ProgressionHit]):
     """The answer to a progression query, best first.
 
     Attributes:
@@ -177,6 +179,7 @@ class Progressions(Sequence[ProgressionHit]):
         elapsed_ms: time it took, and
         search_ms: the search alone; the fields that differ between equal answers.
         notes: what a reader should know.
+        is_simulated: whether the store's scans were computed; figures then say SIMULATED.
     """
 
     query: Mapping[str, Any]
@@ -199,6 +202,9 @@ class Progressions(Sequence[ProgressionHit]):
     elapsed_ms: float
     search_ms: float
     notes: tuple[str, ...] = ()
+    is_simulated: bool = False
+
+    _card = progressions_card
 
     def __len__(self) -> int:
         """Number of hits."""
@@ -290,8 +296,8 @@ class Likeness:
         return own | {name: value for name, value in self.columns.items() if name not in own}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trajectory(Shown):
     """One patient's visits in order, what changed between them, and who took the same path.
 
     Attributes:
@@ -306,7 +312,7 @@ class Trajectory:
         reference: fingerprint of the reference.
         n_eligible_patients: patients with two visits or more whose paths were compared.
         n_single: eligible patients with one visit, which is no path.
-        noise, axis: as in `Progressions`.
+        noise, axis, is_simulated: as in `Progressions`.
         elapsed_ms: time it took.
         notes: what a reader should know.
     """
@@ -325,6 +331,9 @@ class Trajectory:
     axis: Mapping[str, Any] | None
     elapsed_ms: float
     notes: tuple[str, ...] = ()
+    is_simulated: bool = False
+
+    _card = trajectory_card
 
     def to_dict(self) -> dict[str, Any]:
         """The whole answer but the path, as JSON-ready values; steps have their speeds."""
@@ -359,29 +368,6 @@ class Trajectory:
         rows = [like.to_dict() for like in self.likes]
         names = [name for name in Likeness.__dataclass_fields__ if name != "columns"]
         return pd.DataFrame(rows, columns=None if rows else names)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AxisReport:
-    """The severity axis of a store's reference, in figures, with every scan's place on it.
-
-    Attributes:
-        figures: of the axis: r2, angles, slopes, n; see `SeverityAxis`.
-        scans: one row a scan: scan_id, patient_id, day, view, health_score, position, low, high.
-        reference: fingerprint.
-        modality: "" where none is given.
-        notes: what a reader should know.
-    """
-
-    figures: Mapping[str, Any]
-    scans: "pd.DataFrame"
-    reference: str
-    modality: str
-    notes: tuple[str, ...] = field(default_factory=tuple)
-
-    def to_frame(self) -> "pd.DataFrame":
-        """One row a scan, with its position and 95 % interval."""
-        return self.scans.copy()
 
 
 def speeds(step: Change) -> dict[str, float | None]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.data.show import Card, Shown, plural
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -113,8 +115,8 @@ class Hit:
     columns: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Hits(Sequence[Hit]):
+@dataclass(frozen=True, slots=True, repr=False)
+class Hits(Shown, Sequence[Hit]):
     """The answer to a similarity search, best first.
 
     Attributes:
@@ -128,6 +130,7 @@ class Hits(Sequence[Hit]):
         n_scanned: scans whose similarity was computed.
         elapsed_ms: time the search took; the one field that differs between equal answers.
         notes: what a reader of the answer should know.
+        is_simulated: whether the store's scans were computed; figures then say SIMULATED.
     """
 
     query: Mapping[str, Any]
@@ -140,6 +143,7 @@ class Hits(Sequence[Hit]):
     n_scanned: int
     elapsed_ms: float
     notes: tuple[str, ...] = ()
+    is_simulated: bool = False
 
     def __len__(self) -> int:
         """Number of hits."""
@@ -168,6 +172,25 @@ class Hits(Sequence[Hit]):
 
         own = [name for name in Hit.__dataclass_fields__ if name != "columns"]
         return pd.DataFrame([_flat(hit) for hit in self.hits], columns=None if self.hits else own)
+
+    def _card(self) -> Card:
+        """The hits, and what they rest on."""
+        asked = self.query.get("scan_id") or self.query.get("patient_id")
+        asked = asked or f"a {self.query['kind']}"
+        names = ("rank", "patient_id", "similarity", "health_score", "day", "scan_id")
+        caption = (
+            f"{plural(self.n_eligible, 'eligible scan')} of "
+            f"{plural(self.n_eligible_patients, 'patient')}; "
+            f"{'exact' if self.exact else 'approximate'}; similarity: larger is closer"
+        )
+        return Card(
+            f"{plural(len(self), 'hit')} like {asked}",
+            names,
+            [tuple(getattr(hit, name) for name in names) for hit in self.hits],
+            caption,
+            self.notes,
+            self.is_simulated,
+        )
 
 
 def _flat(hit: Hit) -> dict[str, Any]:

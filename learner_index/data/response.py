@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learner_index.data.replace import replace_file
+from learner_index.data.show import Card, Shown, plural
 from learner_index.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class NearExample:
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+@dataclass(frozen=True, slots=True, repr=False)
+class Prediction(Shown):
     """What a head says of one example, why, and how far to trust it.
 
     Attributes:
@@ -114,13 +115,34 @@ class Prediction:
             **{name: getattr(self, name) for name in _LAST},
         }
 
+    def _card(self) -> Card:
+        """The classes with their probabilities, and why it abstains."""
+        rows = [
+            (name, share, None if self.set is None else name in self.set, self.votes.get(name))
+            for name, share in self.probabilities.items()
+        ]
+        days = "" if self.to_day is None else f" to {self.to_day:g}"
+        marks = [
+            word
+            for word, is_so in (("FITTED ON", self.is_fitted_on), ("SEEN BY ENCODER", self.is_seen))
+            if is_so
+        ]
+        return Card(
+            f"Prediction ({self.task}) for {self.patient_id}, day {self.from_day:g}{days}",
+            ("class", "probability", "in_set", "votes"),
+            rows,
+            f"likeliest: {self.likeliest}; votes: of the nearest other patients",
+            (*marks, *(f"abstains: {reason}" for reason in self.reasons)),
+            rest="to_dict()",
+        )
+
 
 _FIRST = ("patient_id", "task", "from_day", "to_day", "treatment", "likeliest")
 _LAST = ("is_fitted_on", "is_seen", "outcome")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictions(Sequence[Prediction]):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Predictions(Shown, Sequence[Prediction]):
     """What a head says of a patient, of new scans, or of a whole store.
 
     Attributes:
@@ -206,6 +228,33 @@ class Predictions(Sequence[Prediction]):
         except OSError as problem:
             reason = problem.strerror or str(problem)
             raise SettingsError(f"{path} cannot be written: {reason}") from problem
+
+    def _card(self) -> Card:
+        """A row a prediction: the probabilities, the set, and whether it abstains."""
+        rows = [
+            (
+                row.patient_id,
+                row.from_day,
+                row.to_day,
+                row.likeliest,
+                row.probabilities[row.likeliest],
+                None if row.set is None else BETWEEN.join(row.set),
+                row.is_abstaining,
+                row.outcome,
+            )
+            for row in self.rows
+        ]
+        sets = "no sets"
+        if self.set_share is not None:
+            sets = f"sets hold the outcome of {100 * self.set_share:.4g} % of patients"
+        n_patients = len({row.patient_id for row in self.rows})
+        caption = (
+            f"{self.target}; {plural(n_patients, 'patient')}; head {self.head}; {sets}; the "
+            "outcome, where it is known, is no part of the answer"
+        )
+        names = ("patient_id", "from_day", "to_day", "likeliest", "p", "set", "abstains", "outcome")
+        title = f"{plural(len(self), 'prediction')} ({self.task})"
+        return Card(title, names, rows, caption, self.notes, self.is_simulated)
 
     def _bytes(self, suffix: str) -> bytes:
         """What a file with such an ending holds."""

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.data.decimals import with_points
 from learner_index.data.parquet import read_parquet
 from learner_index.data.problems import listed, place
 from learner_index.data.records import Problem
+from learner_index.data.suggest import near_names
 from learner_index.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -56,11 +58,12 @@ def read_table(path: Path) -> RawTable:
 
     Raises:
         ManifestError: the file is absent, unreadable, empty, not UTF-8, of an unknown kind,
-            separated by something else than its name says, or names a column twice.
+            separated by something else than its name says (semicolons in a .csv are fine), or
+            names a column twice.
     """
     suffix = path.suffix.lower()
     if suffix not in SEPARATORS and suffix not in PARQUET:
-        raise ManifestError(f"{path} is no .csv, .tsv or .parquet file: save the table as one")
+        raise ManifestError(_no_table(path))
     content = _bytes_of(path)
     if suffix in PARQUET:
         columns, problems = read_parquet(path, content)
@@ -70,15 +73,41 @@ def read_table(path: Path) -> RawTable:
     return _read_text(path, _decoded(path, content), SEPARATORS[suffix])
 
 
+def _no_table(path: Path) -> str:
+    """Why a path names no table, and what was perhaps meant."""
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        return f"{path} is a workbook: save its sheet as .csv and name that"
+    if (path / "zarr.json").is_file():
+        return f"{path} is a store, not a manifest: name the table it was built from"
+    if path.is_dir():
+        return (
+            f"{path} is a folder, not a manifest{_tables_near(path)}: name a table, or write one "
+            "with `learner-index manifest`"
+        )
+    return f"{path} is no .csv, .tsv or .parquet file{_tables_near(path)}: save the table as one"
+
+
+def _tables_near(path: Path) -> str:
+    """Tables that were perhaps meant: those in a folder, or those of a similar name beside."""
+    suffixes = (*SEPARATORS, *PARQUET)
+    inside = path if path.is_dir() else path.parent
+    if not inside.is_dir():
+        return ""
+    tables = sorted(file for file in inside.iterdir() if file.suffix.lower() in suffixes)
+    if path.is_dir():
+        return f" (did you mean {str(tables[0])!r}?)" if len(tables) == 1 else ""
+    near = near_names(path.stem, [file.stem for file in tables])
+    found = [str(file) for file in tables if file.stem in near][:2]
+    return f" (did you mean {' or '.join(map(repr, found))}?)" if found else ""
+
+
 def _bytes_of(path: Path) -> bytes:
     if path.is_dir():
-        raise ManifestError(
-            f"{path} is a folder, not a manifest: write one with `learner-index manifest {path}`"
-        )
+        raise ManifestError(_no_table(path))
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ManifestError(f"no manifest {path}: check the path") from None
+        raise ManifestError(f"no manifest {path}{_tables_near(path)}: check the path") from None
     except OSError as error:
         raise ManifestError(f"manifest {path} cannot be read: {error.strerror}") from error
     if not content.strip():
@@ -97,12 +126,23 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _read_text(path: Path, text: str, separator: str) -> RawTable:
+    if separator == "," and _has_semicolons(text):
+        separator = ";"
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header = _header(path, reader, separator)
     width = len(header)
     cells, lines, problems = _rows(reader, width)
     columns = [(name, cells[i::width]) for i, name in enumerate(header)]
+    if separator == ";":
+        columns, notes = with_points(columns)
+        problems += notes
     return _table(path, columns, np.asarray(lines, dtype=np.int64), problems)
+
+
+def _has_semicolons(text: str) -> bool:
+    """Whether a .csv is one of the many spreadsheets write with semicolons: no comma in line 1."""
+    header = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+    return ";" in header and "," not in header
 
 
 def _header(path: Path, reader: "Reader", separator: str) -> list[str]:
@@ -118,7 +158,7 @@ def _header(path: Path, reader: "Reader", separator: str) -> list[str]:
 
 
 def _refuse_other_separator(path: Path, header: Sequence[str], separator: str) -> None:
-    if len(header) != 1:
+    if len(header) != 1 or separator == ";":
         return
     for other, word in _SEPARATOR_NAMES.items():
         if other in header[0]:

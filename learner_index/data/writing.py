@@ -58,7 +58,11 @@ def refuse_existing(output: Path, *, overwrite: bool) -> None:
     if output.suffix.lower() not in SEPARATORS:
         raise ManifestError(f"{output}: a manifest is written as .csv or .tsv, name it so")
     if not output.parent.is_dir():
-        raise ManifestError(f"no folder {output.parent} to write the manifest in: make it first")
+        what = "is no folder" if output.parent.exists() else "is not there"
+        raise ManifestError(
+            f"{output.parent} {what}, so no manifest can be written in it: check the path, or "
+            "make it"
+        )
     if output.exists() and not overwrite:
         raise ManifestError(f"{output} exists: choose another name, or pass --overwrite")
 

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from learner_index.config import BuildOptions
 from learner_index.data.content import HashCache
+from learner_index.data.limits import limits_of
 from learner_index.data.manifest import Manifest, read_manifest, require_valid
 from learner_index.data.records import Embedder, Problem
 from learner_index.data.split import PatientSplit
 from learner_index.errors import EncoderError, NotEnoughDataError, ScanError
 from learner_index.pipeline.agree import require_agreement, require_same_cohort
 from learner_index.pipeline.embed import Embedded, EmbeddingStream, Job
-from learner_index.pipeline.manifest import rows_where
+from learner_index.pipeline.manifest import rows_where, why_no_rows
 from learner_index.pipeline.present import Present
 from learner_index.pipeline.progression.reference import fit_whole_reference
 from learner_index.pipeline.result import BuildResult
@@ -150,6 +151,7 @@ class _Build:
             raise NotEnoughDataError(
                 f"no scan of {self.manifest.path.name} is left to build from: "
                 "loosen --where or --limit, or add rows"
+                f"{why_no_rows(self.manifest, self.options.where)}"
             )
         return rows
 
@@ -373,6 +375,7 @@ class _Build:
         self.result.n_seen = n_seen(self.present.obs)
         if self.result.n_embedded or self.result.n_shared:
             self.result.notes += shared_between_patients(self.present.obs)
+            self.result.limits = limits_of(self.present.obs)
         self.result.is_trained = bool(self.present.settings["encoder"].get("is_trained", True))
 
     def _problem(self, job: Job, message: str, *, is_error: bool) -> Problem:

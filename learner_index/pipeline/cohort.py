@@ -14,12 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from learner_index.config import (
     EncoderOptions,
+    MapOptions,
     ProgressionOptions,
     SimilarOptions,
     TrajectoryOptions,
 )
 from learner_index.data.records import Hits
 from learner_index.data.reference import Reference
+from learner_index.data.show import Card, Shown
 from learner_index.data.suggest import close_names
 from learner_index.errors import QueryError
 from learner_index.pipeline.asked import SimilarAsk
@@ -30,10 +32,12 @@ from learner_index.store.paths import check_store_path
 from learner_index.store.reader import StoreReader
 
 if TYPE_CHECKING:
-    from learner_index.data.progression import AxisReport, Progressions, Trajectory
+    from learner_index.data.axis import AxisReport
+    from learner_index.data.maps import CohortMap
+    from learner_index.data.progression import Progressions, Trajectory
     from learner_index.pipeline.progression.source import ChangeSource
 
-Options = TypeVar("Options", SimilarOptions, ProgressionOptions, TrajectoryOptions)
+Options = TypeVar("Options", SimilarOptions, ProgressionOptions, TrajectoryOptions, MapOptions)
 
 
 def open_store(path: str | Path) -> "Cohort":
@@ -54,7 +58,7 @@ def open_store(path: str | Path) -> "Cohort":
     return Cohort(Path(path))
 
 
-class Cohort:
+class Cohort(Shown):
     """The scans of one store as they were committed when it was opened.
 
     Attributes:
@@ -71,9 +75,15 @@ class Cohort:
     def __repr__(self) -> str:
         """One line: what it is and how large."""
         return (
-            f"Cohort({self.path.name}: {len(self)} scans of "
+            f"Cohort({self.path.name}: {'SIMULATED, ' * self._is_simulated}{len(self)} scans of "
             f"{self.table.obs['patient_id'].nunique()} patients, {self._reader.width} values each)"
         )
+
+    def _card(self) -> Card:
+        """The store in a small table."""
+        from learner_index.pipeline.cohort_card import cohort_card
+
+        return cohort_card(self.path.name, self.table.obs, self._settings)
 
     def __len__(self) -> int:
         """Number of scans."""
@@ -96,6 +106,10 @@ class Cohort:
     def settings(self) -> dict[str, Any]:
         """What the store remembers: encoder card, score rule, clock, versions."""
         return self._settings
+
+    @property
+    def _is_simulated(self) -> bool:
+        return bool(self._settings.get("is_simulated", False))
 
     @property
     def reference(self) -> Reference | None:
@@ -172,7 +186,8 @@ class Cohort:
         )
         query = ask.query(self.table, self.path, self._settings["encoder"], encoder)
         hits = similar(self.table, query, chosen)
-        return with_seen_note(self.table, hits, query.patient_ids)
+        told = with_seen_note(self.table, hits, query.patient_ids)
+        return replace(told, is_simulated=self._is_simulated)
 
     def progression(
         self,
@@ -213,7 +228,8 @@ class Cohort:
         from learner_index.pipeline.progression.question import Ask
 
         ask = Ask(patient, from_day, to_day, direction, texts(from_where), texts(to_where), vector)
-        return progression(self.changes, ask, changed(options or ProgressionOptions(), changes))
+        chosen = changed(options or ProgressionOptions(), changes)
+        return replace(progression(self.changes, ask, chosen), is_simulated=self._is_simulated)
 
     def trajectory(
         self, patient: str, *, options: TrajectoryOptions | None = None, **changes: Any
@@ -230,7 +246,8 @@ class Cohort:
         """
         from learner_index.pipeline.progression.trajectory import trajectory
 
-        return trajectory(self.changes, patient, changed(options or TrajectoryOptions(), changes))
+        chosen = changed(options or TrajectoryOptions(), changes)
+        return replace(trajectory(self.changes, patient, chosen), is_simulated=self._is_simulated)
 
     def severity_axis(self, modality: str | None = None) -> "AxisReport":
         """The axis along which health falls, with every scan's place on it.
@@ -244,7 +261,33 @@ class Cohort:
         """
         from learner_index.pipeline.progression.axis import severity_axis
 
-        return severity_axis(self.changes, modality)
+        return replace(severity_axis(self.changes, modality), is_simulated=self._is_simulated)
+
+    def map(
+        self,
+        folder: str | Path | None = None,
+        *,
+        options: MapOptions | None = None,
+        **changes: Any,
+    ) -> "CohortMap":
+        """The scans on a plane, and the changes of patients as arrows on it.
+
+        Args:
+            folder: where the map is kept: used again if one is there, else fitted and written, so
+                that scans added later are placed on the same map. None: nothing is kept.
+            options: how; see `MapOptions`.
+            **changes: single fields of `MapOptions`, such as method="pca" or seed=1.
+
+        Raises:
+            QueryError: an option that cannot be met.
+            SpaceMismatchError: the map in the folder is of another encoder.
+            NotEnoughDataError: too few scans.
+        """
+        from learner_index.pipeline.maps.place import map_cohort
+
+        chosen = changed(options or MapOptions(), changes)
+        place = None if folder is None else Path(folder)
+        return map_cohort(self.changes, self._settings, chosen, place)
 
     def refit(self, patients: Sequence[str] | None = None) -> Reference:
         """Fit the reference again, on these patients or on all; raises the store's generation.

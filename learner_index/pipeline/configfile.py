@@ -115,6 +115,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise SettingsError(f"cannot read {path}: {problem.strerror}") from problem
+        raise SettingsError(
+            f"--config {path} cannot be read ({problem.strerror}): name a file of settings in TOML"
+        ) from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"{path} is no TOML file: {problem}") from problem
+        raise SettingsError(
+            f"--config {path} is no TOML file: {problem}: write [section] and name = value lines"
+        ) from problem

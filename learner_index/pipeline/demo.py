@@ -7,12 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from learner_index.analysis.plots.contact_sheet import Panel, draw_contact_sheet
+from learner_index.analysis.plots.contact_sheet import lay_out_contact_sheet
 from learner_index.config import BuildOptions, EncoderOptions, SplitOptions
-from learner_index.data.manifest import read_manifest
-from learner_index.data.readers import read_scan
 from learner_index.data.records import Hits
 from learner_index.data.replace import replace_file
 from learner_index.data.simulate import simulate_lus
@@ -25,9 +22,9 @@ from learner_index.pipeline.gain import (
     Gain,
     GainDifference,
     compare_gains,
-    health_score,
     measure_gain,
 )
+from learner_index.pipeline.plot.sheet import Pictures, describe, sheet_rows
 from learner_index.pipeline.pretrain import Talk, pretrain
 from learner_index.pipeline.result import BuildResult
 from learner_index.pipeline.runs import is_run
@@ -188,32 +185,20 @@ def _example(cohort: Cohort) -> str:
 
 def _draw(cohort: Cohort, manifest: Path, output: Path) -> Path:
     """Contact sheet of patients from sick to healthy, each with the nearest five."""
-    known = read_manifest(manifest)
-    files = dict(zip(known.table["scan_id"], known.paths, strict=True))
+    pictures = Pictures.of(manifest)
     ranked = cohort.obs.groupby("patient_id")["health_score"].median().sort_values()
     chosen = ranked.index[np.linspace(0, len(ranked) - 1, N_QUERIES).round().astype(int)]
-    score = dict(zip(cohort.obs["scan_id"], cohort.obs["health_score"], strict=True))
-    rows = []
-    for patient in chosen:
-        scan = _middle_scan(cohort, patient)
-        hits = cohort.similar(scan=scan, k=K)
-        query = Panel(
-            _picture(files[scan]), f"query {patient}\n{scan}\nS/F {score[scan]:.0f}", is_query=True
-        )
-        found = [
-            Panel(
-                _picture(files[hit.scan_id]),
-                f"{hit.rank}. {hit.patient_id}\nday {hit.day:g}, sim {hit.similarity:.2f}\n"
-                f"S/F {health_score(hit):.0f}",
-            )
-            for hit in hits
-        ]
-        rows.append([query, *found])
+    asked = [cohort.similar(scan=_middle_scan(cohort, patient), k=K) for patient in chosen]
+    rows = [row for hits in asked for row in sheet_rows(hits.hits, pictures, unit="S/F")]
     title = (
         f"SIMULATED lung ultrasound: a scan and its {K} nearest patients "
         f"({len(ranked)} patients, {len(cohort)} scans)"
     )
-    return draw_contact_sheet(rows, title, output)
+    n_shown = sum(len(hits) for hits in asked)
+    sheet = lay_out_contact_sheet(
+        rows, title=title, caption=describe(asked, n_shown, pictures), is_simulated=True
+    )
+    return sheet.save(output)
 
 
 def _middle_scan(cohort: Cohort, patient: str) -> str:
@@ -221,9 +206,3 @@ def _middle_scan(cohort: Cohort, patient: str) -> str:
     own = cohort.obs[cohort.obs["patient_id"] == patient].dropna(subset=["health_score"])
     ordered = own.sort_values(["health_score", "scan_id"], kind="stable")
     return str(ordered["scan_id"].iloc[len(ordered) // 2])
-
-
-def _picture(path: Path) -> NDArray[np.generic]:
-    """The middle frame of a scan."""
-    pixels: NDArray[np.generic] = read_scan(path).pixels
-    return np.asarray(pixels[len(pixels) // 2])

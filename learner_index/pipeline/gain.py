@@ -8,16 +8,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learner_index.data.records import Hit
+from learner_index.data.show import Card, Shown, plural
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.cohort import Cohort
-from learner_index.pipeline.roles import SEEN
+from learner_index.pipeline.roles import MARK, SEEN
 from learner_index.search.filters import fulfils_all
 
 BOOTSTRAPS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
+@dataclass(frozen=True, slots=True, repr=False)
+class Gain(Shown):
     """How much closer in health score the nearest patients are than random ones.
 
     Attributes:
@@ -31,6 +32,7 @@ class Gain:
         n_seen: patients among them that the encoder was trained or tuned on; a figure for new
             patients has none.
         by_patient: chance minus near of each patient.
+        is_simulated: whether the store's scans were computed.
     """
 
     near: float
@@ -40,11 +42,23 @@ class Gain:
     n_patients: int
     n_scans: int
     n_seen: int = 0
-    by_patient: Mapping[str, float] = field(default_factory=dict, repr=False)
+    by_patient: Mapping[str, float] = field(default_factory=dict)
+    is_simulated: bool = False
+
+    def _card(self) -> Card:
+        """How much closer, and how sure."""
+        seen = f"; {self.n_seen} patients {MARK}" if self.n_seen else ""
+        title = f"Nearest patients {self.chance - self.near:.3g} closer in health score than others"
+        caption = (
+            f"95 % {self.low:.3g} to {self.high:.3g}; nearest {self.near:.3g} apart, others "
+            f"{self.chance:.3g}; {plural(self.n_patients, 'patient')}, "
+            f"{plural(self.n_scans, 'scan')}{seen}"
+        )
+        return Card(title, caption=caption, is_simulated=self.is_simulated)
 
 
-@dataclass(frozen=True, slots=True)
-class GainDifference:
+@dataclass(frozen=True, slots=True, repr=False)
+class GainDifference(Shown):
     """How much more one store's answers are worth than another's, for the same patients.
 
     Attributes:
@@ -52,12 +66,20 @@ class GainDifference:
         low: lower end of its 95 % bootstrap interval, by patient.
         high: its upper end; an interval that holds 0 shows nothing.
         n_patients: patients both gains rest on.
+        is_simulated: whether these patients' scans were computed.
     """
 
     mean: float
     low: float
     high: float
     n_patients: int
+    is_simulated: bool = False
+
+    def _card(self) -> Card:
+        """How much more, and how sure."""
+        title = f"First gain minus second: {self.mean:+.3g} in health score"
+        caption = f"95 % {self.low:+.3g} to {self.high:+.3g}; {plural(self.n_patients, 'patient')}"
+        return Card(title, caption=caption, is_simulated=self.is_simulated)
 
 
 def compare_gains(first: Gain, second: Gain, *, seed: int = 0) -> GainDifference:
@@ -71,7 +93,8 @@ def compare_gains(first: Gain, second: Gain, *, seed: int = 0) -> GainDifference
         raise NotEnoughDataError(f"the two gains share {len(shared)} patients: three are needed")
     both = np.array([first.by_patient[name] - second.by_patient[name] for name in shared])
     low, high = _interval(both, seed)
-    return GainDifference(float(both.mean()), low, high, len(shared))
+    is_simulated = first.is_simulated or second.is_simulated
+    return GainDifference(float(both.mean()), low, high, len(shared), is_simulated)
 
 
 def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0, where: Sequence[str] = ()) -> Gain:
@@ -133,6 +156,7 @@ def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0, where: Sequence[s
         n_scans=len(obs),
         n_seen=n_seen,
         by_patient=gains,
+        is_simulated=bool(cohort.settings.get("is_simulated", False)),
     )
 
 

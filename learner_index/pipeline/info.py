@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from learner_index.data.limits import limits_of
 from learner_index.data.reference import Reference
 from learner_index.data.visits import visit_codes
 from learner_index.pipeline.progression.drift import change_figures
@@ -36,6 +37,7 @@ class StoreInfo:
             bandwidths, and how far they have drifted.
         n_bytes: size on disk.
         notes: what a person should know.
+        example_patient: one to ask about: with two visits or more, where there is such a one.
     """
 
     path: str
@@ -58,6 +60,7 @@ class StoreInfo:
     columns: tuple[str, ...]
     card: Mapping[str, Any]
     notes: tuple[str, ...]
+    example_patient: str | None = None
 
     @property
     def is_seen(self) -> bool:
@@ -91,10 +94,10 @@ def store_info(path: Path) -> StoreInfo:
         n_patients_followed=int((per_patient > 1).sum()),
         views={str(k): int(v) for k, v in obs["view"].value_counts().sort_index().items()},
         clock=str(settings["clock"]),
-        score=_score(obs["health_score"], settings.get("score", {})),
-        encoder=_encoder(card),
+        score=score_words(obs["health_score"], settings.get("score", {})),
+        encoder=encoder_words(card),
         space=str(card["space"]),
-        roles=_roles(roles),
+        roles=role_words(roles),
         encoder_roles=roles,
         reference=_reference(reference, embeddings, obs),
         changes=change_figures(reference, embeddings, obs) if reference and len(obs) else {},
@@ -103,11 +106,23 @@ def store_info(path: Path) -> StoreInfo:
         n_bytes=store_size(path),
         columns=tuple(name for name in reader.kinds),
         card=card,
-        notes=(*_seen(roles), *_notes(path, reference, set(obs["patient_id"]))),
+        notes=(
+            *_seen(roles),
+            *_notes(path, reference, set(obs["patient_id"])),
+            *limits_of(obs),
+        ),
+        example_patient=_example(per_patient, obs),
     )
 
 
-def _score(scores: "pd.Series[float]", rule: Mapping[str, Any]) -> str:
+def _example(n_visits: "pd.Series[int]", obs: pd.DataFrame) -> str | None:
+    """The first patient with two visits or more, else the first of all."""
+    followed = set(n_visits.index[n_visits > 1])
+    names = [str(name) for name in pd.unique(obs["patient_id"])]
+    return next((name for name in names if name in followed), names[0] if names else None)
+
+
+def score_words(scores: "pd.Series[float]", rule: Mapping[str, Any]) -> str:
     """The health score in words."""
     known = scores.dropna()
     if known.empty:
@@ -119,13 +134,13 @@ def _score(scores: "pd.Series[float]", rule: Mapping[str, Any]) -> str:
     )
 
 
-def _encoder(card: Mapping[str, Any]) -> str:
+def encoder_words(card: Mapping[str, Any]) -> str:
     """The encoder in words."""
     learned = card.get("trained_on", "unknown") if card.get("is_trained", True) else "nothing"
     return f"{card['spec']}, {card['embedding_width']} values, trained on {learned}"
 
 
-def _roles(roles: Mapping[str, Mapping[str, int]]) -> str:
+def role_words(roles: Mapping[str, Mapping[str, int]]) -> str:
     """Scans and patients by what the encoder has seen of them."""
     if not any(roles[role]["scans"] for role in SEEN):
         n = roles["unseen"]["scans"]

@@ -15,7 +15,7 @@ from learner_index.data.manifest import Manifest, read_manifest
 from learner_index.data.report import Report
 from learner_index.data.writing import FolderResult
 from learner_index.errors import NotEnoughDataError
-from learner_index.search.filters import fulfils_all
+from learner_index.search.filters import fulfils_all, unmet_hint
 from learner_index.search.table import SearchTable
 
 
@@ -71,6 +71,12 @@ def rows_where(manifest: Manifest, conditions: Sequence[str]) -> NDArray[np.intp
     return np.flatnonzero(fulfils_all(table, conditions))
 
 
+def why_no_rows(manifest: Manifest, conditions: Sequence[str]) -> str:
+    """What the columns hold in place of what is asked; a phrase to append, perhaps ""."""
+    table = SearchTable(np.empty((manifest.n_scans, 0), np.float32), manifest.table)
+    return unmet_hint(table, conditions)
+
+
 def only_where(manifest: Manifest, conditions: Sequence[str]) -> Manifest:
     """The scans that fulfil all conditions; arguments as in `rows_where`.
 
@@ -84,5 +90,6 @@ def only_where(manifest: Manifest, conditions: Sequence[str]) -> Manifest:
     if len(rows) == 0:
         raise NotEnoughDataError(
             f"no scan of {manifest.path.name} fulfils {' and '.join(conditions)}: loosen --where"
+            f"{why_no_rows(manifest, conditions)}"
         )
     return manifest.only(rows)

@@ -17,6 +17,7 @@ from learner_index.analysis.plots.curves import draw_curves
 from learner_index.analysis.within import Agreement, mean_agreement
 from learner_index.config import PretrainOptions
 from learner_index.data.manifest import read_manifest, require_valid
+from learner_index.data.show import Card, Shown
 from learner_index.data.split import PatientSplit
 from learner_index.errors import DivergedError, EncoderError, RunFormatError, RunWriteError
 from learner_index.learn.batches import check_batches
@@ -65,8 +66,8 @@ CACHE = "decoded.cache"
 _DIGITS = 4  # of a draw
 
 
-@dataclass(frozen=True, slots=True)
-class PretrainResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class PretrainResult(Shown):
     """What a run, or all folds of one, came to.
 
     Attributes:
@@ -84,6 +85,20 @@ class PretrainResult:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_first: bool = True
+
+    def _card(self) -> Card:
+        """What was trained, on whom, and how far it came."""
+        run, folds = self.run, len(self.folds)
+        rows = [
+            ("cohort", str(run.get("cohort"))),
+            ("objective", str(run["options"]["objective"]["name"])),
+            ("encoder", str(run["options"]["encoder"]["spec"])),
+            *((f"patients, {role}", str(n)) for role, n in run.get("n_patients", {}).items()),
+            *([("folds", str(folds))] if folds else ()),
+            *([("best epoch", f"{run['best_epoch']} of {run['n_epochs']}")] if not folds else ()),
+        ]
+        simulated = bool(run.get("is_simulated", False))
+        return Card("Pretraining run", (), rows, "", self.notes, simulated, "run")
 
 
 def pretrain(

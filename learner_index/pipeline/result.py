@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from learner_index.data.records import Problem
+from learner_index.data.show import Card, Shown, plural
 from learner_index.pipeline.sync import Difference
 
 
-@dataclass(slots=True)
-class BuildResult:
+@dataclass(slots=True, repr=False)
+class BuildResult(Shown):
     """What a build did.
 
     Attributes:
@@ -31,6 +32,7 @@ class BuildResult:
         n_reference_gone: patients the reference was fitted on who are no longer in the store.
         encode_s: seconds from the first scan read to the last embedding handed on.
         is_trained: whether the encoder has learned from anything.
+        limits: what these scans cannot answer, where scans were embedded.
     """
 
     store: Path
@@ -51,11 +53,23 @@ class BuildResult:
     n_reference_gone: int = 0
     encode_s: float = 0.0
     is_trained: bool = True
+    limits: tuple[str, ...] = ()
 
     @property
     def scans_per_s(self) -> float:
         """Scans per second of reading, encoding and writing; 0 when none was embedded."""
         return (self.n_embedded + self.n_shared) / self.encode_s if self.encode_s else 0.0
+
+    def _card(self) -> Card:
+        """How many scans of how many patients, and what was done for them."""
+        done = ("embedded", "shared", "changed", "unchanged", "pruned")
+        title = f"Store {self.store.name}: {plural(self.n_rows, 'scan')} of "
+        caption = ", ".join(f"{name} {getattr(self, f'n_{name}'):,}" for name in done)
+        return Card(
+            title + plural(self.n_patients, "patient"),
+            caption=f"{caption}, skipped {len(self.skipped):,}",
+            notes=tuple(map(str, (*self.skipped, *self.notes))),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON-ready values."""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from learner_index.data.records import Hits
 from learner_index.data.split import ROLES, PatientSplit
+from learner_index.data.suggest import close_names
 from learner_index.errors import EncoderError, RunFormatError, SplitError
 from learner_index.pipeline.runs import (
     RUN_NAME,
@@ -68,8 +69,8 @@ def run_encoder(spec: str | None) -> RunEncoder | None:
         )
     if not folder.exists() and len(folder.parts) == 1:
         raise EncoderError(
-            f"unknown encoder {spec!r}: take imagenet, timm:NAME, timm:NAME@FILE, "
-            "timm:NAME@pretrained or the folder of a pretraining run"
+            f"unknown encoder {spec!r}{close_names(spec, ('imagenet',))}: take imagenet, "
+            "timm:NAME, timm:NAME@FILE, timm:NAME@pretrained or the folder of a pretraining run"
         )
     run, card = read_run(finished_encoder(folder)), _read_card(folder / _CARD_NAME)
     if run.get("space") not in (None, card["space"]):

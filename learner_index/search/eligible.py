@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from learner_index.config import Clock, SimilarOptions
 from learner_index.errors import QueryError
-from learner_index.search.filters import Condition, column_kinds, fulfils, parse_where
+from learner_index.search.filters import (
+    Condition,
+    column_kinds,
+    fulfils,
+    parse_where,
+    unmet_hint,
+)
 from learner_index.search.matching import Match, parse_match, relate
 from learner_index.search.query import Query
 from learner_index.search.rank import Meeting, in_spans
@@ -115,7 +121,9 @@ def find_eligible(
         found = _without(table, everyone, query.patient_ids)
     if found.n_scans:
         return found
-    return replace(found, notes=(why_none(found.counts),))
+    # as of a day, nothing may depend on what came later, not even a hint
+    hint = unmet_hint(table, rules.options.where) if rules.options.as_of is None else ""
+    return replace(found, notes=(why_none(found.counts) + hint,))
 
 
 def _everyone(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from learner_index.data.suggest import close_names
+from learner_index.data.suggest import close_names, near_or_all, some_of
 from learner_index.errors import QueryError
 from learner_index.search.table import SearchTable
 
@@ -123,6 +123,41 @@ def fulfils_all(table: SearchTable, conditions: Sequence[str]) -> NDArray[np.boo
     return kept
 
 
+def unmet_hint(table: SearchTable, conditions: Sequence[str]) -> str:
+    """Why a condition is met by no row at all: what its column holds; "" where each is met.
+
+    Args:
+        table: the rows.
+        conditions: each "column op value", already understood once.
+
+    Returns:
+        A phrase to append, such as "; view has no 'l1' (did you mean 'L1'?)".
+    """
+    kinds, found = column_kinds(table.obs), []
+    for text in conditions:
+        condition = parse_where(text, kinds)
+        if not fulfils(table, condition).any():
+            found.append(_unmet(condition, kinds[condition.column], table.obs[condition.column]))
+    return "".join(f"; {words}" for words in dict.fromkeys(filter(None, found)))
+
+
+def _unmet(condition: Condition, kind: ColumnKind, column: "pd.Series[Any]") -> str:
+    """What a column holds in place of what is asked of it."""
+    present = column.dropna()
+    if condition.op in ("missing", "present"):
+        return ""
+    if present.empty:
+        return f"{condition.column} is empty"
+    if kind == "number":
+        low, high = f"{present.min():g}", f"{present.max():g}"
+        return f"{condition.column} is {low if low == high else f'{low} to {high}'}"
+    if condition.op not in ("==", "in") or kind != "text":
+        return ""
+    known = sorted(str(value) for value in pd.unique(present))
+    wanted = str(condition.values[0])
+    return f"{condition.column} has no {wanted!r}{near_or_all(wanted, known)}"
+
+
 def _chosen(column: NDArray[Any], values: list[Any], condition: Condition) -> NDArray[np.bool_]:
     """Rows with one of the values, or, negated, with another one; a missing row has neither."""
     chosen = np.zeros(len(column), bool)
@@ -150,7 +185,8 @@ def split_column(text: str, columns: Mapping[str, ColumnKind]) -> tuple[str, str
                 return name, rest.strip()
     wanted = _unquoted(re.split(r"\s*[=!<>±+]|\s(?:not\s+in|in|is)\b", stripped, maxsplit=1)[0])
     raise QueryError(
-        f"no column {wanted!r} in {text!r}{close_names(wanted, columns)}: info lists the columns"
+        f"no column {wanted!r} in {text!r}{close_names(wanted, columns)}: "
+        f"there are {some_of(columns)}"
     )
 
 

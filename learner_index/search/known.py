@@ -46,7 +46,7 @@ def check_known(
     """
     values = _values(table, column, as_of)
     if value is not None and value not in values:
-        known = ", ".join(map(str, values[:8])) or "none"
+        known = ", ".join(map(str, values[:8])) or f"none, so leave --{column} out"
         guess = close_names(value, values)
         raise QueryError(f"no {column} {value!r} in the store{guess}: it has {known}")
 

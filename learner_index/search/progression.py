@@ -14,7 +14,14 @@ from learner_index.config import ProgressionOptions
 from learner_index.errors import QueryError
 from learner_index.search.choose import choose_index
 from learner_index.search.eligible import refuse_outcomes, require_cohort_clock, why_none
-from learner_index.search.filters import ColumnKind, Condition, column_kinds, fulfils, parse_where
+from learner_index.search.filters import (
+    ColumnKind,
+    Condition,
+    column_kinds,
+    fulfils,
+    parse_where,
+    unmet_hint,
+)
 from learner_index.search.index import Found, Part, Task
 from learner_index.search.matching import Match, parse_match, relate, relate_to
 from learner_index.search.query import finite
@@ -258,8 +265,11 @@ def _find_eligible(
         n_patients -= _leave_out(table, mask, own)
         counts.append(("leaving out the query's own", int(np.count_nonzero(mask))))
     n_transitions = counts[-1][1]
-    notes = () if n_transitions else (why_none(tuple(counts)),)
-    return _Eligible(mask, n_transitions, n_patients, notes)
+    if n_transitions:
+        return _Eligible(mask, n_transitions, n_patients, ())
+    # as of a day, nothing may depend on what came later, not even a hint
+    hint = unmet_hint(table.columns, options.where) if options.as_of is None else ""
+    return _Eligible(mask, 0, n_patients, (why_none(tuple(counts)) + hint,))
 
 
 def _count_patients(table: TransitionTable, mask: NDArray[np.bool_]) -> int:

@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from learner_index.errors import QueryError
-from learner_index.search.known import check_known, check_patient, owners_of, rows_known
+from learner_index.search.known import (
+    check_known,
+    check_patient,
+    has_values,
+    owners_of,
+    rows_known,
+)
 from learner_index.search.table import SearchTable
 
 QueryKind = Literal["scan", "visit", "patient", "file", "vector"]
@@ -112,6 +118,8 @@ def visit_query(
     if len(chosen) == 0:
         wanted = f"on day {day:g}" if day is not None else f"{visit!r}"
         known = _values(table, rows, column)
+        if column == "visit" and not has_values(table, "visit"):
+            known = "not named in the store, so ask with --day"
         raise QueryError(f"patient {patient_id!r} has no visit {wanted}: {column}s are {known}")
     named: dict[str, Any] = {"day": day} if day is not None else {"visit": str(visit)}
     return _stored(table, "visit", chosen, patient_id, {"patient_id": patient_id} | named)

@@ -17,6 +17,7 @@ from learner_index.store.paths import (
     Step,
     cache_folder,
     no_step,
+    stores_near,
     sync_paths,
     write_json_atomically,
 )
@@ -74,7 +75,9 @@ def _root_text(path: Path) -> str:
                 ) from None
             time.sleep(0.005)
         except NotADirectoryError:
-            raise StoreFormatError(f"{path.name} is a file, but no store") from None
+            raise StoreFormatError(
+                f"{path.name} is a file, but no store: unpack it if it is an archive"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise StoreFormatError(f"{path.name} cannot be read: {reason}") from error
@@ -88,9 +91,12 @@ def is_between_renames(path: Path) -> bool:
 def _absence(path: Path) -> StoreError:
     """What to say when there is no root metadata."""
     if path.is_dir():
-        return StoreFormatError(f"{path.name} is a folder, but no store: no {ROOT} in it")
+        return StoreFormatError(
+            f"{path.name} is a folder, but no store: no {ROOT} in it{stores_near(path)}"
+        )
     return StoreNotFoundError(
-        f"no store {path.name}: make one with `learner-index build MANIFEST -o {path}`"
+        f"no store {path.name}{stores_near(path)}: make one with "
+        f"`learner-index build MANIFEST -o {path}`"
     )
 
 

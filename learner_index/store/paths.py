@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from learner_index.data.replace import replace_file
+from learner_index.data.suggest import near_names
 from learner_index.errors import StoreError, StoreWriteError
 
 SUFFIX = ".zarr"
 PARTIAL = ".partial"
+_MOST = 2  # stores proposed in place of a wrong path
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
 Step = Callable[[str], None]
@@ -35,9 +37,21 @@ def check_store_path(path: Path) -> Path:
     """
     if path.suffix != SUFFIX or path.stem == "":
         raise StoreError(
-            f"'{path.name}' is no store name: end it in {SUFFIX}, as in cohort{SUFFIX}"
+            f"'{path.name or path}' is no store name: end it in {SUFFIX}, as in "
+            f"cohort{SUFFIX}{stores_near(path)}"
         )
     return path
+
+
+def stores_near(path: Path) -> str:
+    """Stores that were perhaps meant: " (did you mean 'stores/cohort.zarr'?)", or ""."""
+    if path.is_dir():
+        found = sorted(path.glob(f"*{SUFFIX}"))[:_MOST]
+    else:
+        stems = {one.stem: one for one in path.parent.glob(f"*{SUFFIX}")}
+        found = [stems[stem] for stem in near_names(path.stem, sorted(stems))]
+    shown = [one.name if one.is_absolute() else str(one) for one in found]  # no machine's paths
+    return f" (did you mean {' or '.join(map(repr, shown))}?)" if shown else ""
 
 
 def cache_folder(path: Path) -> Path:

@@ -42,9 +42,9 @@ def scan(name: str, suffix: str, make: Callable[[Path], object]) -> Case:
     return Case(name, BUILD, add(suffix, make), code=3)
 
 
-def copy_store() -> Path:
+def copy_store(name: str = "copy.zarr") -> Path:
     """A second store, to be broken."""
-    return Path(shutil.copytree("c.zarr", "copy.zarr"))
+    return Path(shutil.copytree("c.zarr", name))
 
 
 def later_layout() -> None:
@@ -68,6 +68,12 @@ def lost_chunk() -> None:
 def foreign_folder() -> None:
     Path("copy.zarr").mkdir()
     Path("copy.zarr/precious.txt").write_text("keep", encoding="utf-8")
+
+
+def foreign_zarr() -> None:
+    Path("other.zarr").mkdir()
+    known = {"zarr_format": 3, "node_type": "group", "attributes": {}}
+    Path("other.zarr/zarr.json").write_text(json.dumps(known), encoding="utf-8")
 
 
 @contextmanager
@@ -121,6 +127,10 @@ CASES = [
     Case("a file of two patients", BUILD, change(4, path="scans/p0d0.npy")),
     Case("a name's column", BUILD, change(3, patient_name="Doe")),
     Case("score column unknown", (*BUILD, "--score-column", "helth")),
+    Case("manifest misspelt", ("check", "chort.csv")),
+    Case("manifest without its ending", ("check", "cohort")),
+    Case("a workbook", ("check", "cohort.xlsx")),
+    Case("a store for a manifest", ("check", "c.zarr")),
     # scans
     scan("absent file", ".npy", lambda path: None),
     scan("no bytes", ".mp4", text("")),
@@ -139,6 +149,7 @@ CASES = [
     scan("words, not numbers", ".npy", array(["a", "b"])),
     # questions
     Case("patient unknown", (*SIMILAR, "--patient", "p9")),
+    Case("patient without its zeros", (*SIMILAR, "--patient", "p00")),
     Case("scan unknown", (*SIMILAR, "--scan", "p0d")),
     Case("no query", SIMILAR),
     Case("two queries", (*SIMILAR, "--scan", "p0d0", "--file", "x.npy")),
@@ -148,8 +159,10 @@ CASES = [
     Case("match unknown", (*SIMILAR, "--patient", "p0", "--match", "age±5")),
     Case("print unknown", (*SIMILAR, "--patient", "p0", "--columns", "sit")),
     Case("no such day", (*SIMILAR, "--patient", "p0", "--day", "7")),
+    Case("no such visit", (*SIMILAR, "--patient", "p0", "--visit", "2")),
     Case("as-of", (*SIMILAR, "--patient", "p0", "--as-of", "7")),
     Case("k = 0", (*SIMILAR, "--patient", "p0", "-k", "0"), code=2),
+    Case("metric cut short", (*SIMILAR, "--patient", "p0", "--metric", "cos"), code=2),
     Case("metric misspelt", (*SIMILAR, "--patient", "p0", "--metric", "cosin"), code=2),
     Case("option misspelt", (*SIMILAR, "--patent", "p0"), code=2),
     Case("view of a patient", (*SIMILAR, "--patient", "p0", "--view", "L1")),
@@ -169,6 +182,13 @@ CASES = [
     # stores
     Case("no store", ("info", "d.zarr")),
     Case("store without .zarr", ("build", "cohort.csv", "-o", "c")),
+    Case(
+        "store misspelt", ("info", "cohot.zarr"), lambda: shutil.copytree("c.zarr", "cohort.zarr")
+    ),
+    Case("folder of a store", ("info", ".")),
+    Case("a manifest for a store", ("info", "cohort.csv")),
+    Case("a zipped store", ("info", "zip.zarr"), lambda: text("PK")(Path("zip.zarr"))),
+    Case("another program's Zarr", ("info", "other.zarr"), foreign_zarr),
     Case("no store but a folder", ("verify", "copy.zarr"), foreign_folder),
     Case("building onto a folder", ("build", "cohort.csv", "-o", "copy.zarr"), foreign_folder),
     Case("later layout", ("info", "copy.zarr"), later_layout),
@@ -218,6 +238,7 @@ CASES = [
     Case("slices unknown", (*BUILD, "--slices", "0.8:0.2"), code=2),
     Case("width unknown", (*BUILD, "--embedding-width", "wide"), code=2),
     Case("nothing chosen", (*BUILD, "--where", "day == 99")),
+    Case("no such value", (*BUILD, "--where", "view == l1")),
 ]
 
 

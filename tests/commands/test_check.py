@@ -2,7 +2,7 @@
 
 import json
 
-from tests.commands.broken import change
+from tests.commands.broken import change, rows, write_rows
 from tests.toy import write_scan
 
 
@@ -117,3 +117,32 @@ def test_values_near_a_known_word_are_met_with_it(folder, program):
 
     assert done.code == 2
     assert "did you mean 'lower'?" in done.err
+
+
+def test_problems_of_one_kind_do_not_drown_the_others(folder, program):
+    """The first five of a kind, then their number; --json has them all."""
+    found = [{**row, "path": f"gone/{n}.npy"} for n, row in enumerate(rows() * 2)]
+    write_rows([{**row, "scan_id": f"s{n}"} for n, row in enumerate(found)])
+
+    done = program("check", "cohort.csv")
+
+    lines = [line for line in done.out.splitlines() if line.startswith("error: ")]
+    assert done.code == 1
+    assert lines[4] == "error: line 6 s4: file 'gone/4.npy' is missing: check the path"
+    assert lines[5:] == [
+        "error: 7 more like it (file is missing: check the path): --json lists all"
+    ]
+    assert done.out.splitlines()[-1].startswith("12 errors")
+    assert len(json.loads(program("check", "cohort.csv", "--json").out)["problems"]) == 12
+
+
+def test_endings_in_capitals_are_taken_too(folder, program):
+    """Cameras and Windows write .PNG: a pattern's ending takes both, its other letters do not."""
+    for name in ("P1.npy", "P2.npy", "Q3.npy"):
+        write_scan(folder / "tree" / name, (0.1, 0.2, 0.3, 0.4))
+    (folder / "tree" / "P2.npy").rename(folder / "tree" / "P2.NPY")
+
+    done = program("manifest", "tree", "--pattern", "P{patient_id}.npy")
+
+    assert done.out == "tree/cohort.csv: 2 scans of 2 patients\n"
+    assert "1 other file left out, such as Q3.npy" in done.err

@@ -22,7 +22,7 @@ def run(*words: str) -> Result:
 
 def test_lists_one_line_an_objective():
     """Name, kind, status and aim; the default is marked, and only it."""
-    lines = run().output.splitlines()
+    lines = run().stdout.splitlines()
 
     assert lines[0].split() == ["objective", "kind", "status", "aim"]
     assert len(lines) == 1 + len(list_objectives())
@@ -54,7 +54,7 @@ def test_what_is_assumed_of_the_disease_is_shown(monkeypatch):
 
 def test_a_card_without_settings_says_so():
     """`mse` has none."""
-    assert run("mse").output.splitlines()[-1].split() == ["settings", "none"]
+    assert run("mse").stdout.splitlines()[-1].split() == ["settings", "none"]
 
 
 def test_json_holds_every_card():

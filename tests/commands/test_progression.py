@@ -48,6 +48,7 @@ def test_what_to_think_of_it_is_on_stderr(program):
     ]
     starts += ["outcome: median change", "chance: mean similarity", "support: 8.6 patients"]
     starts += ["note: a start shares its noise with its change", "note: 6 of 10 hits changed in"]
+    starts += ["next: learner-index trajectory"]
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
     assert "of 13 patients; exact, numpy, " in lines[2]
     assert "19 draws" in lines[4]
@@ -154,7 +155,7 @@ def test_an_unknown_column_is_refused_with_and_without_hits(program, where):
 
     assert (done.code, done.out) == (1, "")
     assert "--columns sitee: no such column (did you mean 'site'?)" in done.err
-    assert "`learner-index info c.zarr` lists them" in done.err
+    assert "there are rank, similarity, direction" in done.err
 
 
 def test_without_noise_floor_and_axis(program):

@@ -91,6 +91,8 @@ CASES = [
     Case("nothing fulfils it", (*CHANGE, "--where", "age > 1000")),
     Case("a head is there", (*FIT, "--threshold", "5", "-o", "head")),
     Case("no head there", ("response", "predict", "heed", "toy.zarr")),
+    Case("head and store the wrong way round", ("response", "predict", "toy.zarr", "head")),
+    Case("the card of a head", ("response", "predict", "head/head.json", "toy.zarr")),
     Case("a head of another space", PREDICT, carded(space="0123456789abcdef")),
     Case("a head of another version", PREDICT, carded(format=7)),
     Case("arrays cut short", PREDICT, cut),

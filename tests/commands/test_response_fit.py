@@ -61,7 +61,7 @@ def test_the_answer_is_a_table(program):
     assert any(line.startswith("not measured on patients left out: too few") for line in lines)
     assert any(line.startswith("abstains in ") and "% of patients" in line for line in lines)
     assert lines[-2] == "report and figures: heads/one/report.md"
-    assert lines[-1] == "next, try: learner-index response predict heads/one toy.zarr"
+    assert lines[-1] == "next: learner-index response predict heads/one toy.zarr"
 
 
 def test_json_is_the_card(program):
@@ -81,7 +81,7 @@ def test_the_next_step_can_be_typed(program):
     words = ("response", "fit", "two words.zarr", "--threshold", "5", "--task", "predict")
     done = program(*words, "--folds", "2", "--n-bootstraps", "100")
 
-    step = done.err.splitlines()[-1].removeprefix("next, try: ")
+    step = done.err.splitlines()[-1].removeprefix("next: ")
     head = "heads/two words-predict"
     assert shlex.split(step) == ["learner-index", "response", "predict", head, "two words.zarr"]
     assert "SIMULATED patients; 40, each left out" in done.out

@@ -85,6 +85,23 @@ def test_progress_shows_count_and_speed_on_a_terminal(monkeypatch):
     assert "/s" in shown
 
 
+def test_a_terminal_that_cannot_redraw_gets_no_bar(monkeypatch):
+    """TERM=dumb: a bar would be a heap of lines."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("learner_index.commands.show.QUIET_S", 0.0)
+    monkeypatch.setenv("TERM", "dumb")
+
+    with progress_bar("embedding") as progress:
+        progress(3, 12)
+
+    assert sys.stderr.getvalue() == ""
+
+
 def test_quick_work_shows_no_bar(monkeypatch):
     """Under two seconds the bar stays hidden, also on a terminal."""
 

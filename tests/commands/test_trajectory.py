@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from learner_index.commands.show import noise_floor_words
+from learner_index.data.show_change import noise_floor_words
 from tests.commands.changing import make_stores
 
 P3 = ("trajectory", "c.zarr", "--patient", "P3")

@@ -28,6 +28,7 @@ def report(folder: Path, rows: str, files: dict[str, str], cache: HashCache | No
     [
         ("s,p,a,\n", {}, ["line 2 s: file 'a' is missing: check the path"]),
         ("s,p,x\\a,\n", {}, ["line 2 s: file 'x\\\\a' is missing: check the path (folders are "]),
+        ("s,p,b/x,\n", {"a/x.png": "x"}, ["line 2 s: file 'b/x' is missing: check the path"]),
         ("s,p,a,\n", {"a": ""}, ["line 2 s: file 'a' is empty"]),
         ("s,p,d,\n", {"d/.hidden": "x"}, ["line 2 s: file 'd' holds no files"]),
         ("s,p,a/b,\n", {"a": "x"}, ["line 2 s: file 'a/b' cannot be read (Not a directory)"]),
@@ -67,6 +68,16 @@ def test_what_the_files_tell_is_reported_with_its_lines(tmp_path, rows, files, e
     assert len(found) == len(expected)
     for text, message in zip(found, expected, strict=True):
         assert text.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"), [("A/x.PNG", "a/X.png"), ("a\\X.png", "a/X.png"), ("a/X", "a/X.png")]
+)
+def test_a_path_that_is_nearly_right_is_met_with_the_right_one(tmp_path, path, meant):
+    """Capitals, backslashes and a missing ending are the usual slips."""
+    found = report(tmp_path, f"s,p,{path},\n", {"a/X.png": "x"})
+
+    assert str(found.problems[0]).endswith(f"is missing: check the path (did you mean {meant!r}?)")
 
 
 def test_content_under_two_ids_of_one_patient_is_no_error(tmp_path):

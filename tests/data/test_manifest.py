@@ -289,7 +289,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path):
         (f'{HEAD}\n"s1,p,a\n', "no scans \\(line 2: a quote opened here is never closed"),
         ("", "is empty"),
         (" \n\n", "is empty"),
-        (f"{HEAD}\ns,p,a\n".replace(",", ";"), "separated by semicolons"),
+        (f"{HEAD}\ns,p,a\n".replace(",", "|"), "separated by bars"),
         (f"{HEAD}\ns,p,a\n".replace(",", "\t"), "separated by tabs.*rename it to .tsv"),
         (f'"{HEAD}', "the header has a stray quote"),
     ],

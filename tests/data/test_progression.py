@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from learner_index.data.axis import AxisReport
 from learner_index.data.progression import (
     HIT_FIELDS,
-    AxisReport,
     Change,
     Likeness,
     Outcome,

@@ -176,3 +176,28 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
 
     with pytest.raises(SettingsError, match=r"out\.csv cannot be written: "):
         answer(SURE).write(tmp_path / "file" / "out.csv")
+
+
+def test_predictions_are_shown_as_a_table():
+    """A row each, with its set, and what the sets promise; no dump of the fields."""
+    shown = repr(answer(SURE, UNSURE)).splitlines()
+
+    assert shown[0] == "2 predictions (detect)"
+    assert shown[2].split() == ["P1", "0", "7", "better", "0.75", "better", "no", "worse"]
+    assert shown[3].split() == ["P4", "0", "7", "better", "0.75", "-", "yes", "-"]
+    assert "sets hold the outcome of 90 % of patients" in " ".join(shown)
+    assert shown[-1] == "note: mind this"
+    assert "no sets" in repr(answer(SURE, set_share=None))
+    assert "SIMULATED" in answer(is_simulated=True)._repr_html_()
+
+
+def test_one_prediction_shows_its_classes_and_reasons():
+    """A row a class, what is in the set, votes, and why it abstains."""
+    sure, unsure = repr(SURE), repr(UNSURE)
+
+    assert sure.splitlines()[0] == "Prediction (detect) for P1, day 0 to 7"
+    assert sure.splitlines()[3].split() == ["better", "0.75", "yes", "2"]
+    assert "SEEN BY ENCODER" in sure
+    assert "abstains: too far" in unsure
+    assert unsure.splitlines()[3].split() == ["better", "0.75", "-", "-"]
+    assert "FITTED ON" in repr(replace(SURE, is_fitted_on=True, to_day=None))

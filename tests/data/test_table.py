@@ -65,7 +65,11 @@ def test_file_that_is_not_utf8_names_the_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("absent.csv", "no manifest .*absent.csv"), ("m.xlsx", "is no .csv, .tsv or .parquet file")],
+    [
+        ("absent.csv", "no manifest .*absent.csv"),
+        ("m.xlsx", "is a workbook: save"),
+        ("m.doc", "is no .csv, .tsv or .parquet file"),
+    ],
 )
 def test_absent_and_unknown_files_are_refused(tmp_path, name, message):
     """What is not there or of another kind is refused by name."""
@@ -97,3 +101,24 @@ def test_rows_are_called_rows_in_parquet(tmp_path):
     """Only Parquet files have rows without lines."""
     assert row_word(tmp_path / "m.PARQUET") == "row"
     assert row_word(tmp_path / "m.csv") == "line"
+
+
+def test_a_folder_with_one_table_offers_it(tmp_path):
+    """A folder given in place of the only table in it; of several, none is guessed."""
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(ManifestError, match=r"is a folder.*did you mean '.*a.csv'"):
+        read_table(tmp_path)
+
+    (tmp_path / "b.tsv").touch()
+    with pytest.raises(ManifestError, match="is a folder, not a manifest: name a table"):
+        read_table(tmp_path)
+
+
+def test_a_table_that_is_not_there_is_met_with_its_neighbor(tmp_path):
+    """A misspelt name, or another ending; nothing where the folder is missing, too."""
+    (tmp_path / "cohort.tsv").touch()
+
+    with pytest.raises(ManifestError, match=r"did you mean '.*cohort.tsv'"):
+        read_table(tmp_path / "chort.csv")
+    with pytest.raises(ManifestError, match=r"no manifest .*gone/cohort.csv: check the path"):
+        read_table(tmp_path / "gone" / "cohort.csv")

@@ -336,7 +336,7 @@ def spoil(folder, name, **changes):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("imagnet", r"unknown encoder 'imagnet': take imagenet, timm:NAME, .* pretraining run"),
+        ("imagnet", r"unknown encoder 'imagnet' .*'imagenet'.*: take imagenet, .* pretraining run"),
         ("runs/gone", "no run in 'runs/gone': run.json is missing"),
         ("empty", "no run in 'empty': run.json is missing"),
         ("run/run.json", "'run/run.json' is a file: name the folder of its pretraining run"),

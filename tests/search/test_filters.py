@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner_index.errors import QueryError
-from learner_index.search.filters import column_kinds, fulfils, fulfils_all, parse_where
+from learner_index.search.filters import (
+    column_kinds,
+    fulfils,
+    fulfils_all,
+    parse_where,
+    unmet_hint,
+)
 from learner_index.search.table import SearchTable
 
 OBS = pd.DataFrame(
@@ -119,3 +125,37 @@ def test_quoted_values_stay_as_they_are(value):
 def test_all_conditions_hold_together(texts, ids):
     """Rows that fulfil each; without any, every row."""
     assert "".join(OBS["scan_id"][fulfils_all(TABLE, texts)]) == ids
+
+
+@pytest.mark.parametrize(
+    ("texts", "hint"),
+    [
+        (["site == a"], "; site has no 'a' (did you mean 'A'?)"),
+        (["site == Z"], "; site has no 'Z' (there are A, B, in A)"),
+        (["site in (Z, Y)"], "; site has no 'Z' (there are A, B, in A)"),
+        (["age > 99"], "; age is 50 to 70"),
+        (["age > 99", "age < 1"], "; age is 50 to 70"),
+        (["n == 9", "site == a"], "; n is 1 to 4; site has no 'a' (did you mean 'A'?)"),
+        (["site == A"], ""),
+        (["site == A", "age == 60"], ""),
+        (["n is missing"], ""),
+        ([], ""),
+    ],
+)
+def test_a_condition_nobody_meets_tells_what_there_is(texts, hint):
+    """Values or range of the column; nothing where each condition alone is met."""
+    assert unmet_hint(TABLE, texts) == hint
+
+
+def test_an_empty_column_is_called_empty():
+    """A column without any value has no range and no values."""
+    table = SearchTable(np.zeros((2, 2), np.float32), OBS.iloc[[3, 3]])
+
+    assert unmet_hint(table, ["site == A"]) == "; site is empty"
+
+
+def test_a_flag_nobody_has_needs_no_hint():
+    """True and false speak for themselves."""
+    table = SearchTable(np.zeros((1, 2), np.float32), OBS.iloc[[0]])
+
+    assert unmet_hint(table, ["sick == false"]) == ""

@@ -523,7 +523,19 @@ def test_tells_which_condition_left_nothing():
     assert found.rows.tolist() == []
     assert found.backend == "faiss-cpu"
     steps = "2 after site == A, 0 after delta_day > 99, 0 after leaving out the query's own"
-    assert found.notes == (f"nothing is eligible: 3 transitions, {steps}",)
+    assert found.notes == (f"nothing is eligible: 3 transitions, {steps}; delta_day is 7",)
+
+
+def test_as_of_a_day_an_empty_answer_tells_nothing_of_later_ones():
+    """What a column holds may be known only later, so no hint is given; without a day, it is."""
+    table = make_table(0, clock="cohort", patients=30)
+    question = stored_question(table, 0)
+
+    now = find_changes(table, question, ProgressionOptions(where=("site == Z",)))
+    then = find_changes(table, question, ProgressionOptions(where=("site == Z",), as_of=999.0))
+
+    assert "site has no 'Z'" in now.notes[-1]
+    assert "site has no" not in " ".join(then.notes)
 
 
 def test_own_patient_may_be_a_hit_but_never_the_query_itself():

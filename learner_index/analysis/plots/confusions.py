@@ -27,7 +27,8 @@ from learner_index.errors import QueryError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from learner_index.analysis.plots.drawing import Drawing
 
 CHANGES = ("worsened", "stable", "improved")
 SHADES = ("#ffffff", "#08519c")  # mixed evenly, equal steps look equal
@@ -93,7 +94,7 @@ def draw_confusions(
 
 def lay_out_confusions(
     tables: Sequence[Confusion], *, title: str, caption: str, is_simulated: bool = False
-) -> "Figure":
+) -> "Drawing":
     """The figure of `draw_confusions`, not yet written."""
     refuse_nothing(tables, "models")
     for table in tables:

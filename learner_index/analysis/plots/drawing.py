@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from learner_index.analysis.plots.files import write_figure
@@ -33,5 +34,6 @@ class Drawing(Figure):
     def _repr_png_(self) -> bytes:
         """The picture a notebook shows."""
         picture = io.BytesIO()
-        self.savefig(picture, format="png", dpi=_SCREEN_DPI, metadata={"Software": None})
+        with rc_context({"text.hinting": "none"}):  # else letters are wider than on paper
+            self.savefig(picture, format="png", dpi=_SCREEN_DPI, metadata={"Software": None})
         return picture.getvalue()

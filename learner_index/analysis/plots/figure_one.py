@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from learner_index.analysis.plots.drawing import Drawing
 
 LOOKS = {"raw": "raw cosine", "centered": "centred cosine", "whitened": "whitened cosine"}
 
@@ -97,7 +98,7 @@ def lay_out_figure_one(
     title: str,
     caption: str,
     is_simulated: bool = False,
-) -> "Figure":
+) -> "Drawing":
     """The figure of `draw_figure_one`, not yet written."""
     refuse_nothing(panels, "models")
     scored = [panel.frame.dropna(subset=["abs_delta_score"]) for panel in panels]
@@ -176,12 +177,12 @@ def _draw_distances(axis: "Axes", panel: DistancePanel, how: str) -> None:
         axis.fill_between(place, low, high, color=VERMILION, alpha=0.25, lw=0)
         axis.plot(place, middle, color=VERMILION, lw=1.3, marker="o", ms=2)
     axis.text(
-        0.02, 0.985, _rho_words(panel.rho.get(how)), transform=axis.transAxes, va="top",
+        0.02, 0.985, rho_words(panel.rho.get(how)), transform=axis.transAxes, va="top",
         fontsize=SMALL_PT + 0.5, bbox=BEHIND_TEXT,
     )  # fmt: skip
 
 
-def _rho_words(rho: tuple[float, float, float] | None) -> str:
+def rho_words(rho: tuple[float, float, float] | None) -> str:
     """Spearman's ρ with its interval, where there is one."""
     if rho is None or not np.isfinite(rho[0]):
         return "ρ not measured"

@@ -106,7 +106,7 @@ def new_page(
 
 def with_counts(caption: str, n_patients: Collection[int], n_pairs: Collection[int]) -> str:
     """A caption that says how many patients and pairs are shown; a range where models differ."""
-    counts = f"n = {_span(n_patients)} patients, {_span(n_pairs)} pairs."
+    counts = f"n = {span(n_patients)} patients, {span(n_pairs)} pairs."
     counts = counts.replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", ")
     return f"{caption.rstrip()} {counts}".lstrip()
 
@@ -120,6 +120,25 @@ def row_label(name: str, width: int, *, is_seen: bool) -> str:
 def number(value: float, decimals: int) -> str:
     """A number as it is printed, with a true minus sign."""
     return f"{value:z.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def plural(n: int, thing: str) -> str:
+    """A count with its noun."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def span(counts: Collection[int]) -> str:
+    """A count, or from the least to the most of several."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def short_id(patient_id: str, letters: int = 18) -> str:
+    """A patient id in as many letters as have room; longer ones lose their middle."""
+    if len(patient_id) <= letters:
+        return patient_id
+    half = (letters - 1) // 2
+    return f"{patient_id[:half]}…{patient_id[-half:]}"
 
 
 def refuse_nothing(items: Collection[object], what: str) -> None:
@@ -165,11 +184,6 @@ def say(axis: "Axes", words: str) -> None:
         0.5, 0.5, words, fontsize=SMALL_PT, color=GREY, ha="center", transform=axis.transAxes,
         bbox=BEHIND_TEXT,
     )  # fmt: skip
-
-
-def _span(counts: Collection[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _height_mm(words: str, size: float) -> float:

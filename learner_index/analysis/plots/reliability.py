@@ -25,7 +25,8 @@ from learner_index.errors import QueryError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from learner_index.analysis.plots.drawing import Drawing
 
 _EDGES = np.arange(11) / 10
 _FEW = 10  # pairs below which a bin's point is hollow
@@ -87,7 +88,7 @@ def draw_reliability(
 
 def lay_out_reliability(
     curves: Sequence[Reliability], *, title: str, caption: str, is_simulated: bool = False
-) -> "Figure":
+) -> "Drawing":
     """The figure of `draw_reliability`, not yet written."""
     refuse_nothing(curves, "models")
     for curve in curves:

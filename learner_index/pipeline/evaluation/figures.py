@@ -30,7 +30,7 @@ def draw_figures(found: Evaluation, folder: Path) -> list[Path]:
         The files, in the order of the report.
     """
     drawn = [_forest(found, name, folder) for name in FORESTS if _has(found, name)]
-    shown = _shown(found)
+    shown = shown_outcomes(found)
     title, is_simulated = _cohort(found), found.material.is_simulated
     panels = [_panel(one) for one in shown if one.distances is not None]
     if panels:
@@ -48,14 +48,14 @@ def draw_figures(found: Evaluation, folder: Path) -> list[Path]:
         drawn += [folder / "confusion.png", folder / "reliability.png"]
         words = "Unseen patients of all folds, first seed."
         draw_confusions(
-            [_confusion(one) for one in predicted],
+            [confusion_of(one) for one in predicted],
             drawn[-2],
             title=f"Health changes, {title}",
             caption=words,
             is_simulated=is_simulated,
         )
         draw_reliability(
-            [_reliability(one) for one in predicted],
+            [reliability_of(one) for one in predicted],
             drawn[-1],
             title=f"How sure, how right, {title}",
             caption=words,
@@ -108,7 +108,7 @@ def _cohort(found: Evaluation) -> str:
     return found.material.name.removeprefix("SIMULATED ")
 
 
-def _shown(found: Evaluation) -> Sequence[Outcome]:
+def shown_outcomes(found: Evaluation) -> Sequence[Outcome]:
     """The model compared with, then the others in their order, as many as fit."""
     own = [one for one in found.outcomes if one.kind != "constant"]
     return sorted(own, key=lambda one: one.name != found.against)[:PANELS]
@@ -126,14 +126,16 @@ def _panel(one: Outcome) -> DistancePanel:
     return DistancePanel(one.name, frame, rho, bool(one.n_seen))
 
 
-def _confusion(one: Outcome) -> Confusion:
+def confusion_of(one: Outcome) -> Confusion:
+    """A model's confusion matrix, of its first seed."""
     first = one.predicted[0]
     return Confusion(
         one.name, confusion(first), first.n_patients, len(first.true), bool(one.n_seen)
     )
 
 
-def _reliability(one: Outcome) -> Reliability:
+def reliability_of(one: Outcome) -> Reliability:
+    """How sure a model is and how right, of its first seed."""
     first = one.predicted[0]
     places = np.searchsorted(CLASSES, first.label)
     return Reliability(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from learner_index.analysis.severity import position_intervals, positions
-from learner_index.data.progression import AxisReport
+from learner_index.data.axis import AxisReport
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.progression.measure import axis_figures, noise_notes
 from learner_index.pipeline.progression.source import ChangeSource

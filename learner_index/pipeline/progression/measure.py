@@ -193,7 +193,9 @@ def noise_notes(known: ChangeReference, alpha: float = ALPHA) -> tuple[str, ...]
             "places on it mean nothing, and no change is called improving or worsening"
         )
     if known.noise is None:
-        notes.append("no noise floor: no visit has two scans of one view, so no p-value is given")
+        notes.append(
+            "no noise floor: no visit has two scans of one view, so no single change gets a p-value"
+        )
     elif not known.noise.is_independent:
         notes.append(
             "the noise floor is a lower bound: its repeats are of one session, none is marked "

@@ -17,7 +17,7 @@ from learner_index.pipeline.progression.measure import changes, columns_of_visit
 from learner_index.pipeline.progression.source import Followed
 from learner_index.pipeline.progression.visits import views_of
 from learner_index.search.eligible import refuse_outcomes
-from learner_index.search.filters import column_kinds, fulfils_all, parse_where
+from learner_index.search.filters import column_kinds, fulfils_all, parse_where, unmet_hint
 from learner_index.search.query import finite
 from learner_index.search.table import SearchTable
 from learner_index.search.transition_table import Question
@@ -272,7 +272,10 @@ def _between_groups(followed: Followed, ask: Ask, options: ProgressionOptions) -
     for side, texts in (("from", ask.from_where), ("to", ask.to_where)):
         is_in = fulfils_all(table, texts) & others
         if not is_in.any():
-            raise QueryError(f"no scan fulfils --{side}-where {' and '.join(texts)}: loosen it")
+            raise QueryError(
+                f"no scan fulfils --{side}-where {' and '.join(texts)}: loosen it"
+                f"{unmet_hint(table, texts)}"
+            )
         ends.append(_group_mean(followed, is_in))
         n_patients = len(np.unique(table.patients.of_row[is_in]))
         counts.append({"scans": int(is_in.sum()), "patients": n_patients})

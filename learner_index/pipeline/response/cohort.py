@@ -185,6 +185,7 @@ def _why_none(material: Material, options: ResponseOptions) -> str:
         return (
             f"none of {n} patients has two visits on two days that share a view"
             f"{' where the earlier' + where if where else ''}: a change needs both scans"
+            f"{'' if where else '; `similar` finds who looks alike from one'}"
         )
     return (
         f"none of {n} patients has a dated visit to predict from (--at {options.at})"

@@ -16,6 +16,8 @@ from learner_index.pipeline.response.features import patient_weights
 from learner_index.pipeline.response.figures import predicted
 
 CONFUSION, RELIABILITY, DECISION = "confusion.png", "reliability.png", "decision.png"
+LEFT_OUT = "Each patient was left out of the fit once."
+LIKELIER = "Predicted: the class likelier than the model says on average."
 _RIVALS = ("single scans", "score alone", "clinical", "nearest vote", "majority")
 _THRESHOLDS = np.arange(2, 96, 2) / 100
 _DRAWS = 500
@@ -37,60 +39,60 @@ def draw_figures(
     Raises:
         RunWriteError: the disk refused.
     """
-    shown = _shown(crossfit)
-    rows = np.arange(len(found.pool.code))
-    owners = np.unique(found.pool.patient)
-    n_patients, is_seen = len(owners), bool(found.is_seen[owners].any())
-    outcome = found.targets.name
-    confusions, curves = [], []
-    for one in shown:
-        said = predicted(found.pool, one, rows, is_balanced=True)
-        classes = found.pool.classes
-        confusions.append(
-            Confusion(
-                one.name,
-                confusion(said),
-                n_patients=n_patients,
-                n_pairs=len(rows),
-                is_seen=is_seen,
-                classes=classes,
-            )
-        )
-        curves.append(
-            Reliability(
-                one.name,
-                one.probability[rows, one.label],
-                one.label == found.pool.code,
-                patient_weights(found.pool.patient),
-                n_patients,
-                is_seen,
-            )
-        )
-    caption = "Each patient was left out of the fit once."
+    shown, outcome = shown_models(crossfit), found.targets.name
+    confusions = [confusion_of(found, one) for one in shown]
+    curves = [reliability_of(found, one) for one in shown]
     draw_confusions(
         confusions,
         folder / CONFUSION,
         title=outcome,
-        caption=f"{caption} Predicted: the class likelier than the model says on average.",
+        caption=f"{LEFT_OUT} {LIKELIER}",
         is_simulated=is_simulated,
     )
     draw_reliability(
         curves,
         folder / RELIABILITY,
         title=outcome,
-        caption=caption,
+        caption=LEFT_OUT,
         is_simulated=is_simulated,
     )
     draw_decision_curve(
         _decision_curves(found, shown, seed),
         folder / DECISION,
         title=outcome,
-        caption=caption,
+        caption=LEFT_OUT,
         is_simulated=is_simulated,
     )
 
 
-def _shown(crossfit: CrossFit) -> list[Tried]:
+def confusion_of(found: ResponseCohort, one: Tried) -> Confusion:
+    """A model's confusion matrix on patients left out."""
+    rows = np.arange(len(found.pool.code))
+    owners = np.unique(found.pool.patient)
+    return Confusion(
+        one.name,
+        confusion(predicted(found.pool, one, rows, is_balanced=True)),
+        n_patients=len(owners),
+        n_pairs=len(rows),
+        is_seen=bool(found.is_seen[owners].any()),
+        classes=found.pool.classes,
+    )
+
+
+def reliability_of(found: ResponseCohort, one: Tried) -> Reliability:
+    """How sure a model is of patients left out, and how right."""
+    owners = np.unique(found.pool.patient)
+    return Reliability(
+        one.name,
+        one.probability[np.arange(len(found.pool.code)), one.label],
+        one.label == found.pool.code,
+        patient_weights(found.pool.patient),
+        len(owners),
+        bool(found.is_seen[owners].any()),
+    )
+
+
+def shown_models(crossfit: CrossFit) -> list[Tried]:
     """The head, and the first baseline that there is."""
     by_name = {one.name: one for one in crossfit.tried}
     rival = next(by_name[name] for name in _RIVALS if name in by_name)

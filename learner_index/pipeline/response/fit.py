@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learner_index.config.response import ResponseOptions
+from learner_index.data.show import Card, Shown
 from learner_index.errors import SettingsError
 from learner_index.pipeline.cohort import Cohort, open_store, texts
 from learner_index.pipeline.response.cohort import ResponseCohort, read_response_cohort
@@ -26,7 +27,7 @@ from learner_index.pipeline.response.headfolder import (
 )
 from learner_index.pipeline.response.kinds import head_kind
 from learner_index.pipeline.response.procedure import FittedHead
-from learner_index.pipeline.response.report import NAME, write_report
+from learner_index.pipeline.response.report import NAME, fit_card, write_report
 from learner_index.pipeline.runs import versions
 
 LIMITS = (
@@ -42,8 +43,8 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ResponseFit:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ResponseFit(Shown):
     """A fitted response head with what was measured.
 
     Attributes:
@@ -70,6 +71,10 @@ class ResponseFit:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: where it lies and all its card says."""
         return {"folder": str(self.folder), **self.card}
+
+    def _card(self) -> Card:
+        """Each model with its figures on patients left out."""
+        return fit_card(self.card, self.figures)
 
 
 def fit_response(

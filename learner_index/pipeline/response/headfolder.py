@@ -15,6 +15,7 @@ from learner_index.analysis.conformal import Calibrated
 from learner_index.analysis.temperature import Temperature
 from learner_index.data.reference import ChangeReference
 from learner_index.data.replace import replace_file
+from learner_index.data.suggest import near_names
 from learner_index.errors import HeadFormatError, SpaceMismatchError
 from learner_index.learn.headfile import read_arrays, write_arrays
 from learner_index.pipeline.response.features import Encoding
@@ -159,6 +160,17 @@ def read_head(folder: Path) -> SavedHead:
     return saved
 
 
+def _meant(folder: Path) -> str:
+    """What else a path that is no head may be."""
+    if (folder / "zarr.json").is_file():
+        return " (it is a store: name the head first, then the store)"
+    if (folder.parent / CARD).is_file():
+        return f" (did you mean {str(folder.parent)!r}?)"
+    names = sorted(file.parent.name for file in folder.parent.glob(f"*/{CARD}"))
+    near = [str(folder.parent / name) for name in near_names(folder.name, names)]
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """What `head.json` says.
 
@@ -169,7 +181,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         card = json.loads((folder / CARD).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise HeadFormatError(
-            f"no response head in {str(folder)!r}: `learner-index response fit` makes one"
+            f"no response head in {str(folder)!r}{_meant(folder)}: `learner-index response fit` "
+            "makes one"
         ) from None
     except (OSError, ValueError) as problem:
         raise HeadFormatError(

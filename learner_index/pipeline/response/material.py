@@ -17,7 +17,7 @@ from learner_index.pipeline.progression.columns import visit_columns
 from learner_index.pipeline.progression.reference import column_or, rows_by_modality
 from learner_index.pipeline.progression.visits import views_of
 from learner_index.search.eligible import OUTCOMES
-from learner_index.search.filters import fulfils_all
+from learner_index.search.filters import fulfils_all, unmet_hint
 from learner_index.search.table import SearchTable
 
 Floats = NDArray[np.float64]
@@ -169,7 +169,10 @@ def _rows(
     if scans:
         rows = rows[fulfils_all(SearchTable(embeddings, obs), scans)[rows]]
     if not len(rows):
-        raise QueryError(f"no scan fulfils {' and '.join(scans) or 'what is asked'}: loosen it")
+        raise QueryError(
+            f"no scan fulfils {' and '.join(scans) or 'what is asked'}: loosen it"
+            f"{unmet_hint(SearchTable(embeddings, obs), scans)}"
+        )
     return chosen, rows
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from learner_index.analysis.classes import DIRECTION
 from learner_index.analysis.classes import TITLES as LONG_TITLES
 from learner_index.data.replace import replace_file
+from learner_index.data.show import Card
 from learner_index.pipeline.evaluation.tables import markdown
 from learner_index.pipeline.response.crossfit import HEAD
 from learner_index.pipeline.response.draw import CONFUSION, DECISION, RELIABILITY
@@ -57,6 +58,26 @@ def gain_table(figures: Figures) -> tuple[list[str], list[list[str]]]:
             verdict += f" ({TITLES[main]})"
         rows.append([baseline, *(figure_words(gains.get(name)) for name in COMPARED), verdict])
     return header, rows
+
+
+def fit_card(card: Mapping[str, Any], figures: Figures) -> Card:
+    """What is worth seeing of a fit: each model, and what the head has over it."""
+    verdicts = {row[0]: row[-1] for row in gain_table(figures)[1]}
+    rows = [
+        (model, *(own[m].value if m in own else None for m in COMPARED), verdicts.get(model))
+        for model, own in figures.models.items()
+    ]
+    seen = f" ({figures.n_seen} {MARK})" if figures.n_seen else ""
+    return Card(
+        f"Response head ({card['head']}): {card['target']['name']}",
+        ("model", *(f"{TITLES[m]} {_arrow(m)}" for m in COMPARED), "against the head"),
+        rows,
+        f"{TASKS[card['task']]} {figures.n_examples} examples of {figures.n_patients} patients"
+        f"{seen}, each left out once; ↑ higher is better, ↓ lower is better",
+        (*set_words(card, figures), *card["notes"]),
+        bool(card["is_simulated"]),
+        "figures",
+    )
 
 
 def figure_words(figure: Figure | None) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from learner_index.analysis.plots.curves import draw_curves, lay_out_curves
+from learner_index.analysis.plots.curves import Curves, draw_curves, lay_out_curves
 from learner_index.errors import NotEnoughDataError, RunWriteError
 
 NAN = float("nan")
@@ -27,6 +27,11 @@ FULL = history(
 )
 
 
+def laid_out(epochs, best_epoch=None):
+    """The figure of one training."""
+    return lay_out_curves([Curves(epochs, best_epoch)], title="t")
+
+
 def curve(axis, row=0):
     """The drawn points of one line."""
     return np.asarray(axis.lines[row].get_ydata()).tolist()
@@ -34,7 +39,7 @@ def curve(axis, row=0):
 
 def test_losses_left_validation_right():
     """Every column is drawn in its panel, with its unit, against the epoch."""
-    left, rho, mae = lay_out_curves(FULL, "t", None).axes
+    left, rho, mae = laid_out(FULL).axes
 
     assert [curve(left, i) for i in range(3)] == [[3, 2, 1.5], [2, 1, 0.7], [1, 1, 0.8]]
     assert (curve(rho), curve(mae)) == ([0.1, 0.4, 0.3], [50, 40, 42])
@@ -50,7 +55,7 @@ def test_losses_left_validation_right():
 
 def test_the_best_epoch_is_marked():
     """A line at the best epoch in every panel, and a ring on what validation gave there."""
-    left, rho, mae = lay_out_curves(FULL, "t", 2).axes
+    left, rho, mae = laid_out(FULL, 2).axes
 
     for axis in (left, rho, mae):
         assert list(axis.lines[-1].get_xdata()) == [2, 2]
@@ -60,14 +65,14 @@ def test_the_best_epoch_is_marked():
 
 def test_no_error_column_no_error_panel():
     """Without val_mae the right side is one panel."""
-    assert len(lay_out_curves(history(2, val_spearman=[0.1, 0.2]), "t", None).axes) == 2
+    assert len(laid_out(history(2, val_spearman=[0.1, 0.2])).axes) == 2
 
 
 def test_gaps_stay_gaps_and_lone_points_show():
     """NaN and infinity are not drawn; a value between two gaps gets a marker."""
     values = [0.1, NAN, 0.3, float("inf"), *([0.2] * 10)]
 
-    rho = lay_out_curves(history(14, val_spearman=values), "t", None).axes[1]
+    rho = laid_out(history(14, val_spearman=values)).axes[1]
 
     np.testing.assert_array_equal(curve(rho), [0.1, NAN, 0.3, NAN, *([0.2] * 10)])
     assert rho.lines[0].get_markevery() == [0, 2]
@@ -94,7 +99,7 @@ def test_thin_histories_are_drawn(tmp_path, epochs, best):
 
 def test_empty_panels_say_so():
     """A panel without figures holds words rather than an empty frame."""
-    left, right = lay_out_curves(history(1), "t", None).axes
+    left, right = laid_out(history(1)).axes
 
     assert [text.get_text() for text in (*left.texts, *right.texts)] == [
         "no losses recorded",

@@ -1,10 +1,14 @@
 """The page of a figure: size, words, and bytes that never differ."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.transforms import IdentityTransform
 
-from learner_index.analysis.plots.files import write_figure
+from learner_index.analysis.plots.files import picture_of, write_figure
 from learner_index.analysis.plots.page import (
     COLUMN_MM,
     PAGE_MM,
@@ -34,6 +38,22 @@ def test_the_ending_says_what_is_written(tmp_path, ending):
 
     assert (tmp_path / f"f{ending}").read_bytes().startswith(MAGIC[ending])
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_clip_paths_are_named_by_what_they_hold():
+    """Matplotlib names those of curves by their place in memory; here they tell what they cut."""
+    drawn, keep = [], []
+    for width in (80, 80, 90):
+        figure = small_figure()
+        corner = Path([(0, 0), (width, 0), (0, 90)])
+        figure.axes[0].lines[0].set_clip_path(corner, IdentityTransform())
+        keep.append(figure)  # so that no two have one place
+        drawn.append(picture_of(figure, "svg").decode())
+
+    ids = [set(re.findall(r'clipPath id="(\w+)"', text)) for text in drawn]
+    assert drawn[0] == drawn[1]
+    assert ids[0] != ids[2]
+    assert set(re.findall(r'clip-path="url\(#(\w+)\)"', drawn[0])) == ids[0]
 
 
 @pytest.mark.parametrize("ending", MAGIC)

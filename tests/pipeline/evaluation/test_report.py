@@ -165,6 +165,22 @@ def test_simulated_cohorts_are_called_simulated(found):
     assert "SIMULATED DATA" in report_text(simulated)
     assert "SIMULATED scans" in methods_paragraph(simulated)
     assert "SIMULATED" not in report_text(found) + methods_paragraph(found)
+    assert repr(simulated).startswith("SIMULATED: Evaluation")
+    assert "SIMULATED" not in repr(found)
+
+
+def test_an_evaluation_is_shown_by_its_primary_measure(found):
+    """A row a model with interval, and who was seen; no dump of the fields."""
+    shown = repr(found).splitlines()
+
+    assert shown[0] == "Evaluation by macro-F1"
+    rows = shown[2 : 2 + len(found.outcomes)]
+    assert [line.split("  ")[0] for line in rows] == [one.name for one in found.outcomes]
+    assert [line.split("  ")[0] for line in rows if "SEEN BY ENCODER" in line] == ["seen"]
+    assert f"compared with {found.against}" in " ".join(" ".join(shown).split())
+    assert "<td" in found._repr_html_()
+    without = replace(found, outcomes=tuple(replace(o, figures={}) for o in found.outcomes))
+    assert repr(without).splitlines()[2].split()[1:] == ["-", "-", "-", "unseen"]
 
 
 def test_losing_cells_are_printed_like_winning_ones(found):

@@ -101,7 +101,7 @@ def test_too_little_to_learn_from():
     assert "3 patients with a known outcome" in refusal(trial_rows(3), NotEnoughDataError)
     expected = (
         "none of 12 patients has two visits on two days that share a view: a change needs both "
-        "scans"
+        "scans; `similar` finds who looks alike from one"
     )
     assert refusal(trial_rows(visits=1), NotEnoughDataError) == expected
     assert refusal(no_day, NotEnoughDataError) == expected

@@ -354,6 +354,7 @@ def test_simulated_patients_are_marked(tmp_path, quick, monkeypatch):
 
     assert found.card["is_simulated"] is True
     assert told == [{"is_simulated": True, "seed": 0}]
+    assert repr(found).startswith("SIMULATED: Response head")
     assert "SIMULATED patients." in (tmp_path / "head" / "report.md").read_text("utf-8")
 
 
@@ -377,3 +378,15 @@ def test_what_is_measured_is_what_cross_fit_found(found):
     again = cross_fit(pool, folds, OPTIONS)
 
     np.testing.assert_array_equal(again.tried[0].probability, found.crossfit.tried[0].probability)
+
+
+def test_a_fit_is_shown_beside_its_baselines(found):
+    """A row a model with its figures, what beats what, and on how many; no dump of the fields."""
+    shown = repr(found)
+
+    assert shown.splitlines()[0].startswith("Response head (multinomial): ")
+    rows = [line.split("  ")[0] for line in shown.splitlines()]
+    assert [name for name in found.figures.models if name not in rows] == []
+    assert f"{found.figures.n_examples} examples of {found.figures.n_patients} patients" in shown
+    assert "against the head" in found._repr_html_()
+    assert max(map(len, shown.splitlines())) <= 80

@@ -1,0 +1,1 @@
+"""Two-dimensional maps of embeddings: fitted on a sample of scans, then left as they are."""

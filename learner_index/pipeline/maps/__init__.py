@@ -1,0 +1,1 @@
+"""Maps of cohorts: fitted once, kept, and drawn."""
