@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(UV) pip install --quiet --python .venv --constraint constraints.txt --editable
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo test quick lint docs bench clean
 
 demo: .venv/demo.done  ## simulate a cohort, build a store, ask who looks like whom
 	.venv/bin/learner-index demo --folder demo
@@ -20,6 +20,9 @@ lint: .venv/test.done
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+docs: .venv/test.done  ## the documentation as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 bench: .venv/test.done  ## speed as ratios, each in one run
 	for name in build cold encoder search store pretrain; do \
