@@ -1,5 +1,6 @@
 """`learner-index map`: a cohort on a plane, as a page to explore and a picture to print."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -86,11 +87,13 @@ def map_(
         refit=refit,
     )
     endings = tuple(shared.one_of("--format", word, FORMATS) or "" for word in picture or ("png",))
+    files = [folder / f"map.{ending}" for ending in ("html", *endings)]
     look = MapLook(color, tuple(patient or ()), unit, endings, thumbnails)
     with progress_bar("reading thumbnails") as progress:
         found = draw_map(store, folder, options, look, kept=kept, progress=progress, say=say)
     print_json_text(found.to_json()) if json else _print(found)
-    _point_on(found, store, folder, endings)
+    say(f"page and picture: {', '.join(map(str, files))}")
+    _point_on(found, store, patient or ())
 
 
 def _print(found: "CohortMap") -> None:
@@ -115,12 +118,11 @@ def _print(found: "CohortMap") -> None:
         say(f"note: {note}")
 
 
-def _point_on(found: "CohortMap", store: Path, folder: Path, endings: tuple[str, ...]) -> None:
-    """Where the files are, and what to type next."""
-    pictures = "".join(f", {folder / f'map.{ending}'}" for ending in endings)
-    say(f"page and picture: {folder / 'map.html'}{pictures}")
-    moved = found.arrows["patient_id"]
-    if len(moved):
-        say_next("trajectory", store, "--patient", moved.iloc[0])
+def _point_on(found: "CohortMap", store: Path, patients: Sequence[str]) -> None:
+    """What to type next: the path of a patient asked for, or of one who has one."""
+    moved = found.arrows["patient_id"].tolist()
+    chosen = [patient for patient in patients if patient in moved] or moved
+    if chosen:
+        say_next("trajectory", store, "--patient", chosen[0])
     else:
         say_next("similar", store, "--patient", found.scans["patient_id"].iloc[0])

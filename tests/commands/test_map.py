@@ -19,6 +19,13 @@ def test_it_writes_a_folder_and_says_what_next(program, store):
     assert "next: learner-index trajectory c.zarr --patient p0" in done.err
 
 
+def test_the_next_step_is_about_whom_one_asked(program, store):
+    """With --patient the path to look at is that patient's."""
+    done = program("map", store, "-o", "m", "--patient", "p2")
+
+    assert "next: learner-index trajectory c.zarr --patient p2" in done.err
+
+
 def test_the_folder_is_named_after_the_store(program, store):
     """Without -o it is maps/c."""
     assert program("map", store).code == 0

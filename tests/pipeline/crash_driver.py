@@ -1,8 +1,8 @@
 """Kill builds of a toy cohort and finish them; run by test_crash.py in its own interpreter.
 
 Forks one child a trial, before any thread is started, so that a trial costs no import.
-Usage: crash_driver.py FOLDER names | steps STRIDE | moments COUNT   (prints one line a trial)
-`names` kills at each distinctly named step once, `steps` at every STRIDE-th.
+Usage: crash_driver.py FOLDER names|steps STRIDE | moments COUNT   (prints one line a trial)
+`names` kills once at every STRIDE-th distinctly named step, `steps` at every STRIDE-th step.
 """
 
 import os
@@ -175,7 +175,9 @@ def main() -> None:
     wanted = {parity: reference_bytes(folder, parity) for parity in (0, 1)}
     if kind != "moments":
         chosen = (
-            one_of_each_name(folder) if kind == "names" else every_nth(folder, int(sys.argv[3]))
+            one_of_each_name(folder)[:: int(sys.argv[3])]
+            if kind == "names"
+            else every_nth(folder, int(sys.argv[3]))
         )
         for parity, k in chosen:
             store = start(folder, parity)

@@ -29,18 +29,21 @@ def trials(tmp_path: Path, *arguments: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_killed_at_named_steps(tmp_path):
-    """Creation, appends, swaps, reordering and reference: killed at each named step, then rerun."""
-    found = trials(tmp_path, *(("steps", "1") if IS_EXHAUSTIVE else ("names",)))
+    """Creation, appends, swaps, reordering and reference: killed at named steps, then rerun.
 
-    assert len(found) >= 40
+    At every second distinct name: `tests/store` kills a writer at each. At every step when asked.
+    """
+    found = trials(tmp_path, *(("steps", "1") if IS_EXHAUSTIVE else ("names", "2")))
+
+    assert len(found) >= 20
     assert all(line[1] == "True" for line in found)
     assert [line for line in found if line[3] != "same"] == []
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
-    """Twenty kills at random moments, then rerun: byte for byte the undisturbed store."""
-    count = 40 if IS_EXHAUSTIVE else 20
+    """Ten kills at random moments, then rerun: byte for byte the undisturbed store."""
+    count = 40 if IS_EXHAUSTIVE else 10
     found = trials(tmp_path, "moments", str(count))
 
     assert len(found) == count
