@@ -11,7 +11,7 @@ demo: .venv/demo.done  ## simulate a cohort, build a store, ask who looks like w
 	.venv/bin/learner-index demo --folder demo
 
 test: .venv/test.done lint  ## everything CI runs
-	$(RUN) pytest $(TWO) --cov --cov-report=term --cov-fail-under=90
+	$(RUN) pytest $(TWO) --durations=20 --cov --cov-report=term --cov-fail-under=90
 
 quick: .venv/test.done  ## the tests that take seconds
 	$(RUN) pytest $(TWO) -m "not slow"
@@ -23,6 +23,7 @@ lint: .venv/test.done
 
 docs: .venv/test.done  ## the documentation as a site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+	@echo open build/site/index.html
 
 bench: .venv/test.done  ## speed as ratios, each in one run
 	for name in build cold encoder search store pretrain; do \

@@ -7,7 +7,8 @@ SIMULATED embeddings of 128 values: five visits a patient, a third of them missi
 store is not read. `--browser` opens the page in headless Chromium with its software renderer,
 waits until all scans are drawn, drags the map by 40 steps, and changes the column 5 times. On a
 machine that does other work, processor seconds tell more than wall seconds. `--store` says how many
-neighbours the maps of a store keep, and whether arrows point where places go.
+neighbours the maps of a store keep, whether arrows point where places go, and how far neighbours
+agree on them beside chance.
 """
 
 import argparse
@@ -235,6 +236,12 @@ def judge(store: Path) -> list[str]:
             f"cosine of arrow and way between places: mean {cosines.mean():.2f}, "
             f"{100 * np.mean(cosines > 0):.0f} % above 0, n = {known.sum()} changes"
         )
+        if found.quality["median_share"] is not None:
+            own, chance = (found.quality[f"median_share{end}"] for end in ("", "_by_chance"))
+            lines.append(
+                f"neighbours agree on arrows by {own:.2f} (median), on changes permuted between "
+                f"patients by {chance:.2f}"
+            )
     return lines
 
 

@@ -147,6 +147,11 @@ def patient_codes(patient: Names) -> NDArray[np.int64]:
 
 
 def view_codes(view: Names) -> NDArray[np.int64]:
-    """(n,) number of each scan's view; one number for all that is missing."""
+    """(n,) number of each scan's view, as they appear; one number for all that is missing.
+
+    A dictionary tells views apart, since `pandas.factorize` cuts texts at NUL.
+    """
     named = pd.Series(np.asarray(view, dtype=object))
-    return pd.factorize(named.where(named.notna(), "").to_numpy(object))[0].astype(np.int64)
+    numbers: dict[object, int] = {}
+    filled = named.where(named.notna(), "")
+    return np.array([numbers.setdefault(name, len(numbers)) for name in filled], np.int64)

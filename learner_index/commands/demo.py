@@ -66,6 +66,8 @@ def _print(found: "Demo") -> None:
         ("similar", store, "--patient", patient, "-k", 5),
         ("progression", store, "--patient", patient, "-k", 5),
         ("trajectory", store, "--patient", patient),
+        ("map", store, "-o", store.parent / "map"),
+        ("report", store, "--patient", patient, "-o", store.parent / "report.html"),
         ("response", "fit", store, "--score-kind", "sf", "-o", head),
         ("similar", store, "--scan", found.hits[0].scan_id, "--where", "day <= 2"),
         ("check", found.manifest),

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.nextstep import say_next
+from learner_index.commands.nextstep import carried, of_visits, say_next
 from learner_index.commands.show import labelled, plural, print_json_text, progress_bar, say
 
 if TYPE_CHECKING:
     from learner_index.config import MapMethod
     from learner_index.data.maps import CohortMap
-
-FORMATS = ("png", "svg", "pdf")
 
 
 def map_(
@@ -75,7 +73,7 @@ def map_(
     Example: learner-index map stores/cohort.zarr --color site --patient P017
     """
     from learner_index.config import MapLook, MapOptions
-    from learner_index.pipeline.maps.draw import draw_map
+    from learner_index.pipeline.maps.draw import FORMATS, draw_map
 
     folder = output or Path("maps") / store.stem
     options = MapOptions(
@@ -93,7 +91,7 @@ def map_(
         found = draw_map(store, folder, options, look, kept=kept, progress=progress, say=say)
     print_json_text(found.to_json()) if json else _print(found)
     say(f"page and picture: {', '.join(map(str, files))}")
-    _point_on(found, store, patient or ())
+    _point_on(found, store, patient or (), where)
 
 
 def _print(found: "CohortMap") -> None:
@@ -118,11 +116,15 @@ def _print(found: "CohortMap") -> None:
         say(f"note: {note}")
 
 
-def _point_on(found: "CohortMap", store: Path, patients: Sequence[str]) -> None:
+def _point_on(
+    found: "CohortMap", store: Path, patients: Sequence[str], where: list[str] | None
+) -> None:
     """What to type next: the path of a patient asked for, or of one who has one."""
     moved = found.arrows["patient_id"].tolist()
     chosen = [patient for patient in patients if patient in moved] or moved
     if chosen:
-        say_next("trajectory", store, "--patient", chosen[0])
+        kept = carried(where=of_visits(where), modality=found.modality or None)
+        say_next("trajectory", store, "--patient", chosen[0], *kept)
     else:
-        say_next("similar", store, "--patient", found.scans["patient_id"].iloc[0])
+        one = found.scans["patient_id"].iloc[0]
+        say_next("similar", store, "--patient", one, *carried(where=where))

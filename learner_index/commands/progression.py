@@ -7,7 +7,7 @@ import typer
 
 from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.nextstep import say_next
+from learner_index.commands.nextstep import carried, of_visits, say_next
 from learner_index.commands.show import (
     chosen_columns,
     noise_floor_words,
@@ -157,7 +157,9 @@ def progression(
         return
     _print(found, shown)
     whose = patient or (found[0].patient_id if len(found) else None)
-    say_next(*(("trajectory", store, "--patient", whose) if whose else ("info", store)))
+    rules = {"where": of_visits(where), "match": of_visits(match), "modality": modality}
+    words = carried(**rules, as_of=as_of, until_day=until_day)
+    say_next(*(("trajectory", store, "--patient", whose, *words) if whose else ("info", store)))
 
 
 def change_in_words(change: "Change") -> str:

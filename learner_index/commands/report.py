@@ -1,6 +1,7 @@
 """`learner-index report`: a patient or a cohort as one page that can be read, printed and kept."""
 
 import re
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer
 
 from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.nextstep import say_next
+from learner_index.commands.nextstep import carried, say_next
 from learner_index.commands.show import print_json_text, say
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def report(
     k: Annotated[
         int | None, typer.Option("-k", min=1, help="Patients alike, of each kind.  [patient: 5]")
     ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="The modality meant, where there are several.  [patient]")
+    ] = None,
     evaluation: Annotated[
         Path | None, typer.Option(help="Folder that `evaluate` wrote.  [cohort]")
     ] = None,
@@ -58,14 +62,16 @@ def report(
     from learner_index.pipeline.cohort import open_store
     from learner_index.pipeline.reports.report import check_output, report_cohort, report_patient
 
-    _check_usage(patient, thumbnails=thumbnails, k=k, evaluation=evaluation)
+    _check_usage(patient, evaluation, {"thumbnails": thumbnails, "k": k, "modality": modality})
     cohort = open_store(store)
     target = output or Path("reports") / _file_name(cohort.path.stem, patient)
     check_output(target, cohort.path)
     if patient is None:
         found = report_cohort(cohort, evaluation=evaluation, head=head)
     else:
-        found = report_patient(cohort, patient, head=head, thumbnails=thumbnails, k=k or 5)
+        found = report_patient(
+            cohort, patient, head=head, thumbnails=thumbnails, k=k or 5, modality=modality
+        )
     if output is not None or not json:
         found.save(target)
     if json:
@@ -73,11 +79,12 @@ def report(
         return
     _print(found, target)
     near = found.most_alike if patient is not None else str(cohort.obs["patient_id"].iloc[0])
-    say_next("report", store, *(("--patient", near) if near else ()))
+    whose = carried(patient=near, modality=modality if near else None)
+    say_next("report", store, *whose, *carried(head=head))
 
 
 def _check_usage(
-    patient: str | None, *, thumbnails: Path | None, k: int | None, evaluation: Path | None
+    patient: str | None, evaluation: Path | None, of_patient: Mapping[str, object]
 ) -> None:
     """Options of one kind of report are not given to the other.
 
@@ -88,9 +95,10 @@ def _check_usage(
         raise typer.BadParameter(
             "is of a cohort: leave out --patient, or this", param_hint="--evaluation"
         )
-    for name, value in (("--thumbnails", thumbnails), ("-k", k)):
+    for name, value in of_patient.items():
         if patient is None and value is not None:
-            raise typer.BadParameter("is of a patient: name one with --patient", param_hint=name)
+            option = "-k" if name == "k" else f"--{name}"
+            raise typer.BadParameter("is of a patient: name one with --patient", param_hint=option)
 
 
 def _file_name(store: str, patient: str | None) -> str:

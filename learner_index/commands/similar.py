@@ -1,5 +1,6 @@
 """`learner-index similar`: who looks like this patient, visit, scan or file."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ import typer
 
 from learner_index.commands import complete
 from learner_index.commands import options as shared
-from learner_index.commands.nextstep import say_next
+from learner_index.commands.nextstep import carried, of_visits, say_next
 from learner_index.commands.show import chosen_columns, plural, print_json_text, say
 from learner_index.commands.table import print_table
 
@@ -108,17 +109,30 @@ def similar(
         print_json_text(hits.to_json())
     else:
         _print(hits, shown, cohort.settings.get("score") or {})
-        say_next(*_next(store, cohort.obs, hits))
+        say_next(*_next(store, cohort.obs, hits, modality))
 
 
-def _next(store: Path, obs: "pd.DataFrame", hits: "Hits") -> tuple[object, ...]:
-    """From who looks alike to who changed alike, or to the patient who looks most alike."""
+def _next(
+    store: Path, obs: "pd.DataFrame", hits: "Hits", modality: str | None
+) -> tuple[object, ...]:
+    """From who looks alike to who changed alike, or to the patient who looks most alike.
+
+    Conditions go along. --until-day cuts the scans of the patient asked about, so it does not go
+    to another patient; a modality is that of a file or vector, which is no longer asked about.
+    """
     if not hits:
         return ("info", store)
-    patient = hits.query.get("patient_id")
-    if patient is not None and obs.loc[obs["patient_id"] == patient, "day"].nunique() > 1:
-        return ("progression", store, "--patient", patient, "-k", hits.query["k"])
-    return ("similar", store, "--patient", hits[0].patient_id)
+    asked = hits.query
+    where, match, as_of = list(asked["where"]), list(asked["match"]), asked["as_of"]
+    patient, until_day = asked.get("patient_id"), asked["until_day"]
+    last = min((day for day in (as_of, until_day) if day is not None), default=math.inf)
+    days = obs.loc[(obs["patient_id"] == patient) & (obs["day"] <= last), "day"]
+    if patient is not None and days.nunique() > 1:
+        rules = {"where": of_visits(where), "match": of_visits(match), "modality": modality}
+        words = carried(**rules, as_of=as_of, until_day=until_day)
+        return ("progression", store, "--patient", patient, "-k", asked["k"], *words)
+    words = carried(where=where, match=match, as_of=as_of)
+    return ("similar", store, "--patient", hits[0].patient_id, *words)
 
 
 def _print(hits: "Hits", shown: list[str], score: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learner_index.commands import options as shared
-from learner_index.commands.nextstep import say_next
+from learner_index.commands.nextstep import carried, say_next
 from learner_index.commands.show import noise_floor_words, plural, print_json_text, say
 from learner_index.commands.table import print_table
 
@@ -65,7 +65,7 @@ def trajectory(
         print_json_text(found.to_json())
         return
     _print(found)
-    say_next("report", store, "--patient", found.patient_id)
+    say_next("report", store, "--patient", found.patient_id, *carried(modality=modality))
 
 
 def _print(found: "Trajectory") -> None:

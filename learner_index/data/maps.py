@@ -17,10 +17,13 @@ class CohortMap(Shown):
 
     Attributes:
         scans: one row a scan drawn: its columns, `x` and `y` on the map, and `is_fitted`: whether
-            the map was fitted on it or it was placed afterwards.
+            the map was fitted on it or it was placed afterwards. Columns of the store with these
+            names are called `manifest_x`, `manifest_y` and `manifest_is_fitted`.
         arrows: one row a change between consecutive visits: patient_id, from_day, to_day, the
             places of both visits (x, y, end_x, end_y), the arrow (dx, dy) computed in the
-            embedding space, `share` (0 to 1, how much of it the map can show), delta_score.
+            embedding space, `share` (0 to 1), delta_score. On a PCA `share` is how much of the
+            change's length lies in the plane. On a UMAP it is how far neighbors agree where the
+            change points; noise has a share well above 0, too: compare `quality`.
         method: "pca" or "umap".
         seed: of the sample and the layout.
         axes: what the two axes are, with their unit.
@@ -29,6 +32,8 @@ class CohortMap(Shown):
         n_fitted, n_fitted_patients: scans and patients the map was fitted on.
         quality: how much of the embedding space it keeps, as `MapQuality.figures` gives it for
             scans fitted on; `n_kept_placed` is the same of scans placed, None where not known.
+            Of a UMAP's arrows `median_share`, and `median_share_by_chance` where each start has
+            another patient's change; None on a PCA, and where there are too few.
         is_simulated: whether the store's scans were computed; figures then say SIMULATED.
         is_kept: whether the map was there before, and only the places are new.
         notes: what a reader should know, the worst first.
@@ -108,7 +113,7 @@ def kept_words(quality: Mapping[str, Any]) -> str:
         return "too few scans to say how many neighbours it keeps"
     chance = quality["n_kept_by_chance"]
     placed = quality.get("n_kept_placed")
-    also = "" if placed is None else f", {placed:.1f} of a placed one's"
+    also = "" if placed is None else f", {placed:.1f} of a placed one's nearest fitted"
     return (
         f"{quality['n_kept']:.1f} of a fitted scan's {quality['n_nearest']} nearest are kept "
         f"(by chance {chance:.{1 if chance >= 0.1 else 2}f}){also}"

@@ -102,6 +102,7 @@ class Hit:
         query_scan_id: the query's scan it was compared with; "" for files and vectors.
         health_score: higher is healthier; None when unknown.
         columns: the row's other columns; None where missing.
+        content_hash: of the scan's bytes, by which its picture is known; in no table or JSON.
     """
 
     rank: int
@@ -113,6 +114,26 @@ class Hit:
     query_scan_id: str
     health_score: float | None
     columns: Mapping[str, Any]
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScan:
+    """A stored scan that was asked about, as the store has it.
+
+    Attributes:
+        scan_id: the scan.
+        patient_id: whose.
+        day: None when unknown.
+        health_score: higher is healthier; None when unknown or not to be told.
+        content_hash: of the scan's bytes, by which its picture is known; in no JSON.
+    """
+
+    scan_id: str
+    patient_id: str
+    day: float | None
+    health_score: float | None
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -131,6 +152,7 @@ class Hits(Shown, Sequence[Hit]):
         elapsed_ms: time the search took; the one field that differs between equal answers.
         notes: what a reader of the answer should know.
         is_simulated: whether the store's scans were computed; figures then say SIMULATED.
+        query_scans: the query's scans that hits are like; none for a file or a vector.
     """
 
     query: Mapping[str, Any]
@@ -144,6 +166,7 @@ class Hits(Shown, Sequence[Hit]):
     elapsed_ms: float
     notes: tuple[str, ...] = ()
     is_simulated: bool = False
+    query_scans: tuple[QueryScan, ...] = ()
 
     def __len__(self) -> int:
         """Number of hits."""
@@ -160,7 +183,12 @@ class Hits(Shown, Sequence[Hit]):
     def to_dict(self) -> dict[str, Any]:
         """The whole answer as JSON-ready values; a hit's columns stand beside its own fields."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**fields, "query": dict(self.query), "hits": [_flat(hit) for hit in self.hits]}
+        return {
+            **fields,
+            "query": dict(self.query),
+            "hits": [_flat(hit) for hit in self.hits],
+            "query_scans": [_told(scan) for scan in self.query_scans],
+        }
 
     def to_json(self) -> str:
         """The whole answer as a JSON text, missing values as null."""
@@ -170,7 +198,7 @@ class Hits(Shown, Sequence[Hit]):
         """One row a hit, with its columns."""
         import pandas as pd
 
-        own = [name for name in Hit.__dataclass_fields__ if name != "columns"]
+        own = [name for name in Hit.__dataclass_fields__ if name not in _UNTOLD]
         return pd.DataFrame([_flat(hit) for hit in self.hits], columns=None if self.hits else own)
 
     def _card(self) -> Card:
@@ -193,7 +221,16 @@ class Hits(Shown, Sequence[Hit]):
         )
 
 
+_UNTOLD = ("columns", "content_hash")
+
+
+def _told(record: Hit | QueryScan) -> dict[str, Any]:
+    """A record's own fields that stand in tables and JSON."""
+    names = type(record).__dataclass_fields__
+    return {name: getattr(record, name) for name in names if name not in _UNTOLD}
+
+
 def _flat(hit: Hit) -> dict[str, Any]:
     """A hit as one flat mapping; its own fields win over columns of the same name."""
-    own = {name: getattr(hit, name) for name in Hit.__dataclass_fields__ if name != "columns"}
+    own = _told(hit)
     return own | {name: value for name, value in hit.columns.items() if name not in own}

@@ -65,6 +65,7 @@ class Prediction(Shown):
         is_fitted_on: the patient helped to fit or calibrate the head.
         is_seen: the encoder was trained or tuned on the patient.
         outcome: what came about, where the store knows; no part of the answer.
+        is_simulated: the head, or the store, is of simulated patients.
     """
 
     patient_id: str
@@ -83,6 +84,7 @@ class Prediction(Shown):
     is_fitted_on: bool
     is_seen: bool
     outcome: str | None = None
+    is_simulated: bool = False
 
     @property
     def is_abstaining(self) -> bool:
@@ -133,6 +135,7 @@ class Prediction(Shown):
             rows,
             f"likeliest: {self.likeliest}; votes: of the nearest other patients",
             (*marks, *(f"abstains: {reason}" for reason in self.reasons)),
+            self.is_simulated,
             rest="to_dict()",
         )
 
@@ -246,7 +249,10 @@ class Predictions(Shown, Sequence[Prediction]):
         ]
         sets = "no sets"
         if self.set_share is not None:
-            sets = f"sets hold the outcome of {100 * self.set_share:.4g} % of patients"
+            sets = (
+                f"sets hold the outcome of {100 * self.set_share:.4g} % of patients like those "
+                "the head was calibrated on"
+            )
         n_patients = len({row.patient_id for row in self.rows})
         caption = (
             f"{self.target}; {plural(n_patients, 'patient')}; head {self.head}; {sets}; the "

@@ -189,7 +189,11 @@ def _draw(cohort: Cohort, manifest: Path, output: Path) -> Path:
     ranked = cohort.obs.groupby("patient_id")["health_score"].median().sort_values()
     chosen = ranked.index[np.linspace(0, len(ranked) - 1, N_QUERIES).round().astype(int)]
     asked = [cohort.similar(scan=_middle_scan(cohort, patient), k=K) for patient in chosen]
-    rows = [row for hits in asked for row in sheet_rows(hits.hits, pictures, unit="S/F")]
+    rows = [
+        row
+        for hits in asked
+        for row in sheet_rows(hits.hits, hits.query_scans, pictures, unit="S/F")
+    ]
     title = (
         f"SIMULATED lung ultrasound: a scan and its {K} nearest patients "
         f"({len(ranked)} patients, {len(cohort)} scans)"

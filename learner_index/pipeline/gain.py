@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from learner_index.data.records import Hit
 from learner_index.data.show import Card, Shown, plural
+from learner_index.data.visits import strata
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.cohort import Cohort
 from learner_index.pipeline.roles import MARK, SEEN
@@ -128,12 +129,12 @@ def measure_gain(cohort: Cohort, *, k: int = 5, seed: int = 0, where: Sequence[s
             f"{obs['patient_id'].nunique()} patients have a health score{words}: three are needed"
         )
     near, chance, n_seen = {}, {}, 0
-    strata = _strata(obs)
+    stratum = strata(obs)
     scores, patients = obs["health_score"].to_numpy(), obs["patient_id"].to_numpy(dtype=object)
     for patient in sorted(set(patients)):
         found, others = [], []
         for row in np.flatnonzero(patients == patient):
-            rivals = (patients != patient) & (strata == strata[row])
+            rivals = (patients != patient) & (stratum == stratum[row])
             wanted = [*conditions, "health_score is present"]
             hits = cohort.similar(scan=obs["scan_id"].iloc[row], k=k, where=wanted)
             if len(hits):
@@ -171,12 +172,6 @@ def _chosen(cohort: Cohort, conditions: Sequence[str]) -> pd.DataFrame:
     """Rows that fulfil all conditions."""
     table = cohort.table
     return table.obs[fulfils_all(table, conditions)]
-
-
-def _strata(obs: pd.DataFrame) -> NDArray[np.object_]:
-    """(n,) what scans are compared within: view and modality."""
-    parts = [obs[name].astype(object).fillna("") for name in ("view", "modality") if name in obs]
-    return np.array(["\0".join(map(str, row)) for row in zip(*parts, strict=True)], dtype=object)
 
 
 def _mean_by_patient(

@@ -26,7 +26,7 @@ from learner_index.data.split import (
     draw_split,
     split_from_column,
 )
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import STRATA, strata, visit_codes
 from learner_index.errors import LearnerIndexError, NotEnoughDataError, RunError
 from learner_index.pipeline.embed import reason_of
 
@@ -69,11 +69,7 @@ class TrainingSet:
     @property
     def views(self) -> list[str]:
         """(n,) view and modality, within which scans are compared."""
-        parts = [self.manifest.texts(name) for name in ("view", "modality")]
-        present = [texts for texts in parts if texts]
-        if not present:
-            return [""] * self.manifest.n_scans
-        return ["\0".join(text or "" for text in row) for row in zip(*present, strict=True)]
+        return [str(stratum) for stratum in strata(self.manifest.table)]
 
     @property
     def skipped(self) -> list[Problem]:
@@ -91,7 +87,10 @@ class TrainingSet:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that name exactly these scans, patients, scores and targets."""
         digest = blake2b(digest_size=8)
-        columns = (self.scan_ids, self.patients, self.views, self.visit, self.hashes)
+        parts = [texts for texts in map(self.manifest.texts, STRATA) if texts]
+        views = ["\0".join(text or "" for text in row) for row in zip(*parts, strict=True)]
+        views = views or [""] * self.manifest.n_scans
+        columns = (self.scan_ids, self.patients, views, self.visit, self.hashes)
         for row in zip(*columns, strict=True):
             digest.update("\0".join(map(str, row)).encode() + b"\n")
         for numbers in (self.labels.score, self.labels.target):

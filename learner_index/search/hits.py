@@ -1,14 +1,14 @@
 """Rows of a table as plain Python values, so that an answer can be printed, framed or sent."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.data.records import Hit
+from learner_index.data.records import Hit, QueryScan
 from learner_index.search.metrics import Prepared
 from learner_index.search.query import Query
 from learner_index.search.rank import Ranked
@@ -50,8 +50,42 @@ def make_hits(
             query_scan_id=query.scan_ids[found.vector],
             health_score=_number(own["health_score"][place]),
             columns={name: values[place] for name, values in cells.items()},
+            content_hash=str(own["content_hash"][place] or ""),
         )
         for place, found in enumerate(ranked)
+    )
+
+
+def query_scans(
+    table: SearchTable, query: Query, hits: Sequence[Hit], hidden: Collection[str] = ()
+) -> tuple[QueryScan, ...]:
+    """The stored scans asked about that hits are like, in the query's order.
+
+    Args:
+        table: what was searched.
+        query: what was asked.
+        hits: what was found.
+        hidden: columns whose values must not be told; None stands in their place.
+    """
+    if not query.is_stored:
+        return ()
+    liked = {hit.query_scan_id for hit in hits}
+    rows = query.rows[[name in liked for name in query.scan_ids]]
+    cells = {
+        name: _cells(table.arrays[name], rows)
+        if name in table.arrays and name not in hidden
+        else [None] * len(rows)
+        for name in _OWN
+    }
+    return tuple(
+        QueryScan(
+            scan_id=str(cells["scan_id"][place]),
+            patient_id=str(cells["patient_id"][place]),
+            day=_number(cells["day"][place]),
+            health_score=_number(cells["health_score"][place]),
+            content_hash=str(cells["content_hash"][place] or ""),
+        )
+        for place in range(len(rows))
     )
 
 

@@ -13,7 +13,7 @@ from learner_index.data.records import Hits
 from learner_index.errors import QueryError
 from learner_index.search.choose import choose_index
 from learner_index.search.eligible import OUTCOMES, Eligible, Rules, find_eligible, read_rules
-from learner_index.search.hits import make_hits
+from learner_index.search.hits import make_hits, query_scans
 from learner_index.search.index import Found, Part, Task
 from learner_index.search.known import has_values
 from learner_index.search.metrics import Prepared
@@ -190,6 +190,7 @@ def _answer(
         "n_eligible_patients": plan.eligible.n_patients,
         "n_scanned": plan.eligible.n_scans,
         "notes": rules.notes + plan.notes + plan.eligible.notes + notes,
+        "query_scans": query_scans(table, plan.query, near, hidden),
     }
 
 

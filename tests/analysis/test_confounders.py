@@ -336,3 +336,32 @@ def test_bad_questions_are_refused():
         audit(space, {}, n_draws=0)
     with pytest.raises(QueryError, match="NaN or infinity"):
         audit(broken, {"d": ("category", owner)})
+
+
+def test_strata_that_differ_beyond_nul_are_kept_apart():
+    """A device that goes with what stands behind NUL is shared by lot as much as by neighbors."""
+    space, _ = space_of(20, 1, views=2)
+    moved = space.embeddings + np.where(space.stratum == "v0", 3.0, -3.0)[:, None]
+    strata = np.array([f"ap\0{name}" for name in space.stratum], object)
+    columns = {"device": ("category", space.stratum)}
+
+    (one,), _ = audit(replace(space, embeddings=moved, stratum=strata), columns, n_draws=39)
+
+    assert (one.observed, one.expected) == pytest.approx((1.0, 1.0))
+    assert one.p_value > 0.1
+
+
+def test_one_site_among_sixty_columns_is_flagged():
+    """999 shuffles could not: 60 / 1000 is above 0.05. Other columns stop there."""
+    site = np.arange(16) % 2
+    space, owner = space_of(16, 1, shift=np.outer(site, np.full(6, 4.0)))
+    lots = np.random.default_rng(3).integers(0, 2, (59, 16))
+    columns = {f"lot{i}": ("category", one[owner]) for i, one in enumerate(lots)}
+
+    found, _ = audit(space, {"site": ("category", site[owner]), **columns}, k=3)
+
+    assert len(found) == 60
+    assert confounders.most_draws(60) == 6000
+    assert [one.column for one in found if one.p_holm <= 0.05] == ["site"]
+    assert found[0].p_value < 20 / 6001
+    assert sum(one.p_value * 1000 == pytest.approx(round(one.p_value * 1000)) for one in found) > 50

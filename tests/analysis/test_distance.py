@@ -11,6 +11,7 @@ from learner_index.analysis.distance import (
     centered_distance,
     pair_distance,
     patient_mean,
+    view_codes,
     within_patient_pairs,
 )
 from learner_index.errors import NotEnoughDataError, QueryError, SettingsError
@@ -111,3 +112,16 @@ def test_refuses_unknown_metrics_missing_centers_and_nan():
         pair_distance(u, pairs)
     with pytest.raises(QueryError, match="holds NaN or infinity"):
         pair_distance(u, pairs, "cosine")
+
+
+def test_views_that_differ_beyond_nul_are_not_paired():
+    """Texts that a C program would cut are read whole, and numbered as they appear."""
+    views = np.array(["ap\0us", "ap\0film", None, "ap\0us", "", np.nan], object)
+
+    assert view_codes(views).tolist() == [0, 1, 2, 0, 2, 2]
+    assert within_patient_pairs(list("pppppp"), np.arange(6), views).tolist() == [
+        [0, 3],
+        [2, 4],
+        [2, 5],
+        [4, 5],
+    ]

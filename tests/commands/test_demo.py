@@ -39,4 +39,6 @@ def test_the_demo_tells_what_it_found(monkeypatch, tmp_path):
     assert "40 closer (30 to 50) with the pretrained encoder" in words
     assert "20 closer (10 to 30) with ImageNet; better by 20 (5 to 35)" in words
     assert "n = 6 simulated patients neither has seen" in words
-    assert shown.stdout.count("\n  learner-index ") == 8
+    assert shown.stdout.count("\n  learner-index ") == 10
+    assert f"learner-index map {tmp_path}/cohort.zarr -o {tmp_path}/map\n" in shown.stdout
+    assert f"report {tmp_path}/cohort.zarr --patient sim-1 -o {tmp_path}/report.html" in words

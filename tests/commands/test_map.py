@@ -26,6 +26,13 @@ def test_the_next_step_is_about_whom_one_asked(program, store):
     assert "next: learner-index trajectory c.zarr --patient p2" in done.err
 
 
+def test_the_next_step_keeps_the_conditions(program, store):
+    """Whom a condition left out does not come back by the line to paste."""
+    done = program("map", store, "-o", "m", "--where", "site == A")
+
+    assert "--where 'site == A'" in done.err.splitlines()[-1]
+
+
 def test_the_folder_is_named_after_the_store(program, store):
     """Without -o it is maps/c."""
     assert program("map", store).code == 0

@@ -59,5 +59,6 @@ def test_scans_that_were_placed_have_a_figure_of_their_own():
     quality = {"n_kept": 5.2, "n_nearest": 10, "n_kept_by_chance": 0.05, "n_kept_placed": 3.3}
 
     assert kept_words(quality) == (
-        "5.2 of a fitted scan's 10 nearest are kept (by chance 0.05), 3.3 of a placed one's"
+        "5.2 of a fitted scan's 10 nearest are kept (by chance 0.05), "
+        "3.3 of a placed one's nearest fitted"
     )

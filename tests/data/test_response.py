@@ -185,7 +185,8 @@ def test_predictions_are_shown_as_a_table():
     assert shown[0] == "2 predictions (detect)"
     assert shown[2].split() == ["P1", "0", "7", "better", "0.75", "better", "no", "worse"]
     assert shown[3].split() == ["P4", "0", "7", "better", "0.75", "-", "yes", "-"]
-    assert "sets hold the outcome of 90 % of patients" in " ".join(shown)
+    told = "sets hold the outcome of 90 % of patients like those the head was calibrated on"
+    assert told in " ".join(" ".join(shown).split())
     assert shown[-1] == "note: mind this"
     assert "no sets" in repr(answer(SURE, set_share=None))
     assert "SIMULATED" in answer(is_simulated=True)._repr_html_()
@@ -201,3 +202,5 @@ def test_one_prediction_shows_its_classes_and_reasons():
     assert "abstains: too far" in unsure
     assert unsure.splitlines()[3].split() == ["better", "0.75", "-", "-"]
     assert "FITTED ON" in repr(replace(SURE, is_fitted_on=True, to_day=None))
+    assert "SIMULATED" not in sure
+    assert repr(replace(SURE, is_simulated=True)).startswith("SIMULATED: Prediction")

@@ -1,11 +1,11 @@
-"""Which scans make one visit."""
+"""Which scans make one visit, and which are compared."""
 
 import numpy as np
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import strata, visit_codes
 
 
 def frame(rows):
@@ -49,3 +49,33 @@ def test_codes_agree_with_a_plain_dictionary(rows):
 def test_table_without_visit_and_day_has_no_visits():
     """Without both columns no scan belongs to a visit."""
     assert visit_codes(pd.DataFrame({"patient_id": ["p", "q"]})).tolist() == [-1, -1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ap", "a", "", "', '", "\0", "a\0", None]),
+            st.sampled_from(["film", "p", "", "', '", "\0", None]),
+        )
+    )
+)
+def test_strata_are_equal_where_both_parts_are(rows):
+    """Pandas numbers them as a dictionary of pairs does; what is missing is like ""."""
+    table = pd.DataFrame(
+        {
+            "view": pd.array([row[0] for row in rows], dtype="string"),
+            "modality": pd.array([row[1] for row in rows], dtype="string"),
+        }
+    )
+    known: dict[object, int] = {}
+    expected = [known.setdefault((a or "", b or ""), len(known)) for a, b in rows]
+
+    assert pd.factorize(strata(table))[0].tolist() == expected
+
+
+def test_strata_need_neither_column():
+    """Without view and modality all scans are of one; one of both is enough to tell apart."""
+    table = pd.DataFrame({"modality": ["film", "film", "us"]})
+
+    assert len(set(strata(table[[]]))) == 1
+    assert pd.factorize(strata(table))[0].tolist() == [0, 0, 1]

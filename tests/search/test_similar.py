@@ -334,6 +334,27 @@ def test_answer_is_plain_json(table):
     assert hits.to_json()
 
 
+def test_the_query_is_told_as_the_store_has_it(lab):
+    """A record a scan that hits are like; its content hash is in no table and no JSON."""
+    x, obs = lab.cohort(7, missing=0)
+    obs = obs.assign(health_score=np.arange(len(obs), dtype=float), content_hash=obs["scan_id"])
+    patient = obs["patient_id"][0]
+
+    hits = similar(lab.table(x, obs), patient_query(lab.table(x, obs), patient), SimilarOptions())
+
+    liked = {hit.query_scan_id for hit in hits}
+    own = obs[obs["scan_id"].isin(liked)]
+    assert [(scan.scan_id, scan.day, scan.health_score) for scan in hits.query_scans] == list(
+        own[["scan_id", "day", "health_score"]].itertuples(index=False, name=None)
+    )
+    assert {scan.patient_id for scan in hits.query_scans} == {patient}
+    assert all(hit.content_hash == hit.scan_id for hit in (*hits, *hits.query_scans))
+    assert "content_hash" not in hits.to_json()
+    assert "content_hash" not in hits.to_frame()
+    vector = similar(lab.table(x, obs), vector_query(lab.table(x, obs), x[0]))
+    assert vector.query_scans == ()
+
+
 def test_works_from_a_memory_map(lab, tmp_path):
     """Embeddings on disk give the answer that embeddings in memory give."""
     x, obs = lab.cohort(5)

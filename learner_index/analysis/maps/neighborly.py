@@ -18,7 +18,8 @@ from learner_index.errors import NotEnoughDataError
 
 Floats = NDArray[np.float64]
 N_NEIGHBORS, MIN_DIST = 15, 0.1  # UMAP's own defaults
-_AROUND = 30  # scans of the sample that tell where an arrow points
+AROUND = 30  # scans of the sample that tell where an arrow points
+_LEAST_TURN = 1e-5  # of a change, and a tenth of it of its start: below, rounding
 _HALVINGS = 64  # of the search for a bandwidth, as in UMAP
 _LEAST_BANDWIDTH = 1e-3  # of the mean distance, as in UMAP
 _BLOCK = 1024  # arrows at a time
@@ -131,8 +132,9 @@ class NeighborMap:
         neighbour j in the sample, c_j = cos(d', δ_j) and e_j the unit vector on the map from the
         start's place to the neighbour's, the arrow points along Σ_j (c_j - c̄) e_j. Subtracting
         the mean c̄ keeps an arrow from pointing to where scans are dense. Turning d around turns
-        the arrow around. Its length is the neighbours' agreement
-        times ‖d‖ / (2 `spread`) radii of the map: a projection, too, shows a part of a change.
+        the arrow around. Its length is the neighbours' agreement times ‖d'‖ / (2 `spread`) radii
+        of the map: a change of length alone turns nothing, and has no arrow. Changes that are
+        noise have an agreement well above 0, too; see `agreement_by_chance`.
 
         Args:
             moved: (t, e) where the changes start: embeddings less the mean of their view.
@@ -151,18 +153,17 @@ class NeighborMap:
         for start in range(0, len(moved), _BLOCK):
             some = slice(start, start + _BLOCK)
             arrows[some], agreement[some] = self._pointing(moved[some], deltas[some])
-        lengths = np.linalg.norm(deltas.astype(np.float64), axis=1) / (2 * self.spread or 1.0)
-        return arrows * (agreement * lengths * self.radius)[:, None], agreement
+        return arrows * (agreement * self.radius / (2 * self.spread or 1.0))[:, None], agreement
 
     def _pointing(
         self, moved: NDArray[np.floating], deltas: NDArray[np.floating]
     ) -> tuple[Floats, Floats]:
-        """(b, 2) unit arrows, zeros where there is none, and (b,) agreement of neighbours."""
+        """(b, 2) arrows of length ‖d'‖, zeros where there is none, and (b,) agreement."""
         starts = unit_rows(moved)
-        near, _ = nearest(self.sample, starts, min(_AROUND, len(self.sample)))
+        near, _ = nearest(self.sample, starts, min(AROUND, len(self.sample)))
         x = starts.astype(np.float64)
         toward = _lengthened(self.sample[near] - x[:, None])  # (b, k, e)
-        turn = deltas - np.sum(deltas * x, axis=1, keepdims=True) * x
+        turn = _turning(moved, deltas, x)
         cosines = np.einsum("bke,be->bk", toward, _lengthened(turn))
         cosines -= cosines.mean(axis=1, keepdims=True)
         ways = _lengthened(self.places[near].astype(np.float64) - self.place(moved)[:, None])
@@ -170,7 +171,17 @@ class NeighborMap:
         most = np.sum(np.abs(cosines), axis=1)
         length = np.linalg.norm(total, axis=1)
         agreement = np.divide(length, most, out=np.zeros(len(total)), where=most > 0)
-        return _lengthened(total), agreement
+        return _lengthened(total) * np.linalg.norm(turn, axis=1, keepdims=True), agreement
+
+
+def _turning(
+    moved: NDArray[np.floating], deltas: NDArray[np.floating], x: Floats
+) -> NDArray[np.float64]:
+    """(b, e) the part of each change at a right angle to its start; zeros where it is rounding."""
+    turn = np.asarray(deltas - np.sum(deltas * x, axis=1, keepdims=True) * x, np.float64)
+    whole, start = (np.linalg.norm(one.astype(np.float64), axis=1) for one in (deltas, moved))
+    turn[np.linalg.norm(turn, axis=1) <= _LEAST_TURN * (whole + start / 10)] = 0.0
+    return turn
 
 
 def _laid_out(

@@ -1,5 +1,6 @@
 """How much of the embedding space a map keeps: neighbours that are still neighbours."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -8,7 +9,11 @@ from numpy.typing import NDArray
 from learner_index.analysis.maps.neighbors import nearest, unit_rows
 
 _NEAREST = 10  # neighbours compared
-_MOST = 2000  # scans it is measured on
+_MOST = 2000  # scans, or changes, it is measured on
+_ROUNDS = 20  # permutations of few changes
+
+Floats = NDArray[np.float64]
+Reals = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,41 @@ def kept_by_placed(
     _, after = cKDTree(places[fitted]).query(places[placed], k=k)
     after = np.asarray(after, np.int64).reshape(len(placed), k)
     return float(np.mean(np.sum(before[:, :, None] == after[:, None, :], axis=(1, 2))))
+
+
+def agreement_by_chance(
+    arrows: Callable[[Reals, Reals], tuple[Floats, Floats]],
+    moved: Reals,
+    deltas: Reals,
+    patients: NDArray[np.integer],
+    seed: int,
+) -> tuple[float, float] | None:
+    """How far neighbours agree on arrows, and how far they would on other patients' changes.
+
+    Args:
+        arrows: of a map of neighbours, as `NeighborMap.arrows`.
+        moved: (t, e) where changes start; of more than 2,000 changes, as many are used.
+        deltas: (t, e) later minus earlier embedding.
+        patients: (t,) whose change each is.
+        seed: of the permutations; few changes are permuted up to 20 times.
+
+    Returns:
+        Median agreement of the changes, and with changes permuted between patients; None where
+        fewer than two patients have one.
+    """
+    rows = _some(np.arange(len(moved)))
+    moved, deltas, patients = moved[rows], deltas[rows], patients[rows]
+    if len(np.unique(patients)) < 2:
+        return None
+    rng, dealt = np.random.default_rng(seed), []
+    for _ in range(min(_ROUNDS, max(1, _MOST // len(rows)))):
+        order = rng.permutation(len(rows))
+        other = patients[order] != patients
+        dealt.append(arrows(moved[other], deltas[order][other])[1])
+    chance = np.concatenate(dealt)
+    if not len(chance):
+        return None
+    return float(np.median(arrows(moved, deltas)[1])), float(np.median(chance))
 
 
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:

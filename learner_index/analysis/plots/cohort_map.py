@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learner_index.analysis.maps.neighborly import AROUND
 from learner_index.analysis.plots.map_colors import (
     MARKERS,
     MISSING,
@@ -26,6 +27,7 @@ from learner_index.analysis.plots.page import (
     frame_lightly,
     new_page,
     plural,
+    tells_seen,
 )
 from learner_index.data.maps import CohortMap, kept_words
 from learner_index.data.suggest import close_names
@@ -42,10 +44,6 @@ _LEAST_MM, _MOST_MM, _WIDE_MM = 42.0, 78.0, 68.0  # heights of the map; its widt
 _MOST_PATIENTS = 8  # whose paths a picture of one column has room for
 _MANY = 1000  # above so many, points are a picture in vector files, too
 _INK = "#000000"
-PATHS = (
-    "Dotted: from visit to visit. Arrows: each change, computed in the embedding space and "
-    "projected."
-)
 _BESIDE = ((-5, 4), (5, -5), (5, 5), (-5, -5), (0, 8), (0, -9), (9, 0), (-9, 0))
 """Where the letters of patients stand beside their first visit, in points."""
 
@@ -76,7 +74,7 @@ def lay_out_cohort_map(
     """Scans on their map, colored by a column; chosen patients' paths on top.
 
     A dotted line leads from visit to visit of a chosen patient; each arrow is the change that
-    follows the visit, computed in the embedding space and projected (see `CohortMap.arrows`).
+    follows the visit, computed in the embedding space (see `path_words`).
 
     Args:
         found: what `Cohort.map` gives.
@@ -100,12 +98,13 @@ def lay_out_cohort_map(
         caption=describe(found, patients),
         legend=_key(coloring),
         is_simulated=found.is_simulated,
+        is_seen=tells_seen(found.notes),
     )
     axis: Axes = figure.subplots()
     points = _draw_scans(axis, found.scans, coloring, is_faded=bool(patients))
     if points is not None:
         bar = figure.colorbar(points, ax=axis, shrink=0.7, pad=0.02, aspect=28)
-        bar.set_label(words, fontsize=SMALL_PT)
+        bar.set_label(words, fontsize=SMALL_PT, parse_math=False)
         bar.ax.tick_params(labelsize=SMALL_PT, length=2, pad=1.5)
         bar.outline.set_visible(False)
     for letter, patient in zip(ascii_uppercase, patients, strict=False):
@@ -130,8 +129,17 @@ def describe(found: CohortMap, patients: Sequence[str] = ()) -> str:
             f"{one}{NO_BREAK}{name}" for one, name in zip(ascii_uppercase, patients, strict=False)
         ]
         parts.append(f"Paths: {', '.join(named)}.")
-        parts.append(PATHS)
+        parts.append(path_words(found.method))
     return " ".join(parts)
+
+
+def path_words(method: str) -> str:
+    """What dots and arrows of a path are, on a map of a method."""
+    how = {
+        "pca": "computed in the embedding space and projected",
+        "umap": f"from the directions to {AROUND} neighbors, computed in the embedding space",
+    }
+    return f"Dotted: from visit to visit. Arrows: each change, {how[method]}."
 
 
 def check_patients(found: CohortMap, patients: Sequence[str], most: int = _MOST_PATIENTS) -> None:
@@ -164,7 +172,7 @@ def refuse_empty(found: CohortMap) -> None:
 def default_title(found: CohortMap, words: str) -> str:
     """What is drawn, and whether the encoder knows some of those shown."""
     kind = {"pca": "Principal components", "umap": "UMAP"}[found.method]
-    seen = f" ({SEEN})" if any(SEEN in note for note in found.notes) else ""
+    seen = f" ({SEEN})" if tells_seen(found.notes) else ""
     return f"{kind} of embeddings by {words.split(' (')[0]}{seen}"
 
 

@@ -50,7 +50,12 @@ class Panel:
 
 
 def lay_out_contact_sheet(
-    rows: Sequence[Sequence[Panel]], *, title: str, caption: str, is_simulated: bool = False
+    rows: Sequence[Sequence[Panel]],
+    *,
+    title: str,
+    caption: str,
+    is_simulated: bool = False,
+    is_seen: bool = False,
 ) -> "Drawing":
     """Queries and their hits: a thick blue frame is a query, thin grey ones are its hits.
 
@@ -60,6 +65,7 @@ def lay_out_contact_sheet(
         title: what the sheet shows.
         caption: what it rests on, with n.
         is_simulated: puts the word SIMULATED into the title.
+        is_seen: puts SEEN BY ENCODER into the title.
 
     Raises:
         NotEnoughDataError: there is no row.
@@ -75,6 +81,7 @@ def lay_out_contact_sheet(
         title=title,
         caption=caption,
         is_simulated=is_simulated,
+        is_seen=is_seen,
     )
     cells = figure.add_gridspec(len(lines), columns)
     for at, line in enumerate(lines):

@@ -7,7 +7,7 @@ from learner_index.analysis.plots import progression as hits
 from learner_index.analysis.plots import trajectory as visits
 from learner_index.analysis.plots.interactive_page import dress, hover
 from learner_index.analysis.plots.looks import BLACK, PALE, PARTS, look_of
-from learner_index.analysis.plots.page import GREY, number, short_id
+from learner_index.analysis.plots.page import GREY, number, short_id, tells_seen
 from learner_index.data.progression import Change, ProgressionHit, Progressions, Stop, Trajectory
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def trajectory_figure(
         title=title or visits.default_title(path),
         caption=visits.describe(path),
         is_simulated=path.is_simulated,
+        is_seen=tells_seen(path.notes),
     )
 
 
@@ -86,7 +87,7 @@ def _add_places(figure: "go.Figure", path: Trajectory) -> None:
     figure.add_trace(
         go.Scatter(
             x=[place.day for place in places], y=[place.position for place in places],
-            mode="markers", marker={"color": BLACK, "size": 8}, name="visit, 95 % interval",
+            mode="markers", marker={"color": BLACK, "size": 8}, name=visits.VISITS,
             error_y={"array": up, "arrayminus": down, "width": 0, "thickness": 1.5, "color": BLACK},
             hovertext=[_visit_words(place.stop) for place in places], hoverinfo="text",
         ),
@@ -160,8 +161,8 @@ def _visit_words(stop: Stop) -> str:
         f"day {stop.day:g}",
         None if place is None else f"place {number(place, 2)}",
         None if stop.low is None or stop.high is None
-        else f"95 % {number(stop.low, 2)} to {number(stop.high, 2)}",
-        None if stop.noise is None else f"SD of scanning again {number(stop.noise, 2)}",
+        else f"95 % of the axis {number(stop.low, 2)} to {number(stop.high, 2)}",
+        None if stop.noise is None else f"SD of one scan {number(stop.noise, 2)}",
         "no health score" if score is None else f"health score {score:g}",
         f"scans {', '.join(stop.scan_ids)}",
     )  # fmt: skip
@@ -221,6 +222,7 @@ def progression_figure(
         caption=hits.describe(found),
         left=190,
         is_simulated=found.is_simulated,
+        is_seen=tells_seen(found.notes),
     )
     figure.update_xaxes(zeroline=True, zerolinecolor=BLACK)
     figure.update_yaxes(ticks="", showline=False)

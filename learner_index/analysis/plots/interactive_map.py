@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learner_index.analysis.plots.cohort_map import (
-    PATHS,
     check_patients,
     default_title,
     describe,
     path_of,
+    path_words,
     refuse_empty,
 )
 from learner_index.analysis.plots.interactive_page import dress, hover
@@ -24,6 +24,7 @@ from learner_index.analysis.plots.map_colors import (
     color_by,
     column_words,
 )
+from learner_index.analysis.plots.page import tells_seen
 from learner_index.data.maps import CohortMap
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def cohort_map_figure(
         figure,
         _BODY,
         title=title or default_title(found, words),
-        caption=f"{describe(found)} {PATHS}" if patients else describe(found),
+        caption=f"{describe(found)} {path_words(found.method)}" if patients else describe(found),
         is_simulated=found.is_simulated,
+        is_seen=tells_seen(found.notes),
     )
     figure.update_xaxes(title_text=found.axes[0], **ticks)
     return figure.update_yaxes(title_text=found.axes[1], scaleanchor="x", **ticks)

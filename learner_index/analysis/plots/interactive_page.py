@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from learner_index.analysis.plots.looks import BLACK, RULE
+from learner_index.analysis.plots.page import marked
 from learner_index.data.replace import replace_file
 from learner_index.errors import RunWriteError, SettingsError
 
@@ -27,6 +28,7 @@ def dress(
     caption: str,
     left: int = 90,
     is_simulated: bool = False,
+    is_seen: bool = False,
 ) -> "go.Figure":
     """Gives a figure the look that the static ones have, with title above and caption below.
 
@@ -37,12 +39,12 @@ def dress(
         caption: what it rests on.
         left: width of the axis labels at the left in pixels.
         is_simulated: puts the word SIMULATED before a title that lacks it.
+        is_seen: puts SEEN BY ENCODER after a title that lacks it.
 
     Returns:
         The figure.
     """
-    if is_simulated and "SIMULATED" not in title:
-        title = f"SIMULATED DATA: {title}"
+    title = marked(title, is_simulated=is_simulated, is_seen=is_seen)
     head, foot = wrap(title, _TITLE_LETTERS), wrap(caption, _LETTERS)
     top, bottom = 46 + _TITLE_LINE * len(head), _LABELS + _LINE * len(foot)
     figure.update_layout(

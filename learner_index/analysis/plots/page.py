@@ -3,7 +3,7 @@
 Sizes are of the printed figure: 85 mm is one journal column, 170 mm the page.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ def new_page(
     caption: str,
     legend: Sequence["Artist"] = (),
     is_simulated: bool = False,
+    is_seen: bool = False,
 ) -> "Drawing":
     """An empty figure with its title above, and its legend and caption below the body.
 
@@ -65,13 +66,13 @@ def new_page(
         caption: what it rests on.
         legend: what to explain, as artists with labels.
         is_simulated: puts the word SIMULATED before a title that lacks it.
+        is_seen: puts SEEN BY ENCODER after a title that lacks it.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     from learner_index.analysis.plots.drawing import Drawing
 
-    if is_simulated and "SIMULATED" not in title:
-        title = f"SIMULATED DATA: {title}"
+    title = marked(title, is_simulated=is_simulated, is_seen=is_seen)
     columns = 3 if width_mm == COLUMN_MM else 7
     head = _wrapped(title, TITLE_PT, width_mm)
     foot = _wrapped(caption, SMALL_PT, width_mm)
@@ -102,6 +103,18 @@ def new_page(
         )  # fmt: skip
         key.set_in_layout(False)
     return figure
+
+
+def marked(title: str, *, is_simulated: bool, is_seen: bool) -> str:
+    """A title that says what must never be left out, whatever the user calls the figure."""
+    if is_simulated and "SIMULATED" not in title:
+        title = f"SIMULATED DATA: {title}"
+    return f"{title} ({SEEN})" if is_seen and SEEN not in title else title
+
+
+def tells_seen(notes: Iterable[str]) -> bool:
+    """Whether an answer's notes say that the encoder knows some of those it rests on."""
+    return any(SEEN in note for note in notes)
 
 
 def with_counts(caption: str, n_patients: Collection[int], n_pairs: Collection[int]) -> str:

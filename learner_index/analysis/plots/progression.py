@@ -17,6 +17,7 @@ from learner_index.analysis.plots.page import (
     number,
     plural,
     short_id,
+    tells_seen,
 )
 from learner_index.data.progression import ProgressionHit, Progressions
 from learner_index.errors import NotEnoughDataError
@@ -58,6 +59,7 @@ def lay_out_progression(
         caption=describe(found),
         legend=_key(found),
         is_simulated=found.is_simulated,
+        is_seen=tells_seen(found.notes),
     )
     widths = [3, 2 if has_scores else 1.2] if has_outcomes(found) else [1]
     axes: Sequence[Axes] = figure.subplots(
@@ -84,7 +86,7 @@ def default_title(found: Progressions) -> str:
         like = f"opposite to {like.removeprefix('like ')}"
     if found.change is not None:
         like += f", day {found.change.from_day:g} to {found.change.to_day:g}"
-    seen = f" ({SEEN})" if any(SEEN in note for note in found.notes) else ""
+    seen = f" ({SEEN})" if tells_seen(found.notes) else ""
     lack = "" if found.support.is_supported else "UNSUPPORTED: "
     return f"{lack}Who changed {like}{seen}"
 

@@ -21,6 +21,7 @@ from learner_index.analysis.plots.page import (
     plural,
     say,
     short_id,
+    tells_seen,
 )
 from learner_index.data.progression import Change, Stop, Trajectory
 from learner_index.errors import NotEnoughDataError
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 NORMAL_95 = 1.96
 """Standard deviations either side that hold 95 % of a normal distribution."""
+TWO_SCANS = 2.0**0.5
+"""Standard deviations of one scan in that of the difference of two; both are noisy."""
+
+VISITS = "visit, 95 % interval of the axis"
+"""What the key calls a visit: its bar is the doubt of the axis alone, without noise."""
 
 _PATH_MM, _SCORE_MM, _DAYS_MM = 42.0, 21.0, 8.0  # heights of panels; of what is below the last
 _ROOMY = 15  # visits above which points shrink
@@ -77,6 +83,7 @@ def lay_out_trajectory(
         caption=describe(path),
         legend=_key(path),
         is_simulated=path.is_simulated,
+        is_seen=tells_seen(path.notes),
     )
     heights = [_PATH_MM, _SCORE_MM] if has_scores else [_PATH_MM]
     grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
@@ -109,7 +116,7 @@ def any_scored(stops: Sequence[Stop]) -> bool:
 
 def default_title(path: Trajectory) -> str:
     """Whose path it is, and whether the encoder knows some of those it rests on."""
-    seen = f" ({SEEN})" if any(SEEN in note for note in path.notes) else ""
+    seen = f" ({SEEN})" if tells_seen(path.notes) else ""
     return f"Trajectory of {short_id(path.patient_id, 40)}{seen}"
 
 
@@ -189,8 +196,8 @@ def noise_band(places: Sequence[Place]) -> tuple[list[float], list[float], list[
     noisy = [place for place in places if np.isfinite(place.noise)]
     return (
         [place.day for place in noisy],
-        [place.position - NORMAL_95 * place.noise for place in noisy],
-        [place.position + NORMAL_95 * place.noise for place in noisy],
+        [place.position - TWO_SCANS * NORMAL_95 * place.noise for place in noisy],
+        [place.position + TWO_SCANS * NORMAL_95 * place.noise for place in noisy],
     )
 
 
@@ -289,9 +296,7 @@ def _key(path: Trajectory) -> list["Artist"]:
 
     if path.axis is None or not placed(path.stops):
         return []
-    found: list[Artist] = [
-        Line2D([], [], color=BLACK, marker="o", ms=3.2, lw=0.8, label="visit, 95 % interval")
-    ]
+    found: list[Artist] = [Line2D([], [], color=BLACK, marker="o", ms=3.2, lw=0.8, label=VISITS)]
     if has_noise(path):
         found.append(Patch(color=PALE, lw=0, label="scanning again"))
     return [*found, *verdict_key(step.verdict for _, _, step in joined(path))]

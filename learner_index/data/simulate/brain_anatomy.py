@@ -100,7 +100,7 @@ class Nuisance:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """A patient's head, after METHOD 7.5; the spread of hippocampal area is a choice of ours."""
+    """A patient's head; the spread of hippocampal area, like the rest, is a choice of ours."""
     return Anatomy(
         scale=float(np.clip(rng.normal(1.0, 0.025), 0.93, 1.05)),  # +-5 % is two SDs
         aspect=float(np.clip(rng.normal(1.0, 0.02), 0.94, 1.05)),
@@ -112,7 +112,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def draw_nuisance(rng: np.random.Generator) -> Nuisance:
-    """What is new at a scan, after METHOD 7.5; 2 mm are a pixel of 96."""
+    """What is new at a scan; 2 mm are a pixel of 96."""
     return Nuisance(
         rotation_deg=rng.uniform(-2.5, 2.5, 2),
         shift_mm=rng.uniform(-2.0, 2.0, (2, 2)),

@@ -116,9 +116,6 @@ def simulate_brain(
     Raises:
         StoreExistsError: there is something in the folder.
         QueryError: a setting is out of range.
-
-    Source:
-        METHOD 7.5.
     """
     settings = _Settings(tier, seed, noise, confounder, effect, lead, reversible, layout)
     _check(settings, workers)

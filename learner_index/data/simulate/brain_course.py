@@ -102,7 +102,7 @@ def draw_course(
     lead: float = 0.0,
     reversible: float = 0.0,
 ) -> Course:
-    """One patient, after METHOD 7.5.
+    """One patient, by distributions of our choice.
 
     Patients are enrolled by their cognition, as clinics do: a lead moves disease age, and with it
     the pictures, not the first visit's MMSE.
@@ -113,7 +113,7 @@ def draw_course(
             having repeats; evenly spread plans give every cohort its planned shares.
         confounder: correlation between severity at the first visit and the site, 0..1.
         effect: multiplies how far disease age moves between visits.
-        lead: years by which imaging leads cognition, METHOD's c.
+        lead: years by which imaging leads cognition.
         reversible: share of patients whose disease age runs backwards: a stress test, no claim.
     """
     group = _placed(plan[0], _GROUP_SHARES)

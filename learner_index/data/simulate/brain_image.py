@@ -43,7 +43,7 @@ def render_scan(
         (8, side, side) grey values: 4 coronal slices, then 4 axial ones.
 
     Source:
-        METHOD 7.5; masks are analytic instead of supersampled.
+        Our plan for the simulation; masks are analytic instead of supersampled.
     """
     rng = np.random.default_rng(nuisance.noise_seed)
     shades = [

@@ -105,7 +105,7 @@ class Nuisance:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """A patient's chest wall and settings, by the distributions of METHOD 7.2."""
+    """A patient's chest wall and settings, by distributions of our choice."""
     layers = int(rng.integers(2, 5))
     return Anatomy(
         wall_mm=float(np.clip(rng.normal(20.0, 4.0), 11.0, 34.0)),
@@ -145,7 +145,7 @@ def draw_zone(rng: np.random.Generator, anatomy: Anatomy, height: int, width: in
 
 
 def draw_nuisance(rng: np.random.Generator) -> Nuisance:
-    """What is new at a scan, by the distributions of METHOD 7.2."""
+    """What is new at a scan, by distributions of our choice."""
     return Nuisance(
         gain_db=float(rng.normal(0.0, 3.0)),
         offset_mm=float(rng.uniform(0.0, OFFSET_MM)),

@@ -109,9 +109,6 @@ def simulate_lus(
     Raises:
         StoreExistsError: there is something in the folder.
         QueryError: a setting is out of range.
-
-    Source:
-        METHOD 7.2 to 7.4.
     """
     settings = _Settings(tier, seed, noise, confounder, effect, offset_sd, randomized)
     _check(settings, workers)

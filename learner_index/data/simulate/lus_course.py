@@ -87,7 +87,7 @@ def draw_course(
     randomized: float = 0.7,
     effect: float = 1.0,
 ) -> Course:
-    """One patient, by the distributions of METHOD 7.3.
+    """One patient, by distributions of our choice.
 
     Args:
         rng: the patient's own generator; the draws do not depend on the other arguments.

@@ -48,7 +48,7 @@ def b_line_count(e: float) -> int:
     """Number of lesion sites lit at interstitial disease `e`; never falls as e rises.
 
     Source:
-        METHOD 7.2: the first round(45 e^1.3) of 60 sites.
+        Our plan for the simulation: the first round(45 e^1.3) of 60 sites.
     """
     return round(45.0 * math.pow(e, 1.3))
 
@@ -86,9 +86,6 @@ def render_clip(
 
     Returns:
         (f, h, w) grey values; row 0 is the probe's surface.
-
-    Source:
-        METHOD 7.2.
     """
     rng = np.random.default_rng(nuisance.noise_seed)
     grid = _grid(anatomy, zone, nuisance, e, c, frames)

@@ -27,10 +27,10 @@ def true_mmse(
     Args:
         psi: (n,) disease age in years, by the clock of the images.
         reserve: (n,) or one number, cognitive reserve in SDs; no image shows it.
-        lead: years by which imaging leads cognition, METHOD's c.
+        lead: years by which imaging leads cognition; c below.
 
     Source:
-        METHOD 7.5: 29.3 - 16 sigma((psi - c) / 4) + 0.6 reserve.
+        Our plan for the simulation: 29.3 - 16 sigma((psi - c) / 4) + 0.6 reserve.
     """
     points = _HEALTHY - _LOSS * _decline(psi, lead) + _RESERVE * np.asarray(reserve, float)
     return np.minimum(points, PERFECT)
@@ -54,7 +54,7 @@ def measure_mmse(
         noise: 0 rounds the true points; 1 is a clinic, noisier as cognition declines; 2 doubles.
 
     Source:
-        METHOD 7.5: an error of SD 1.0 + 1.8 sigma((psi - c) / 4).
+        Our plan for the simulation: an error of SD 1.0 + 1.8 sigma((psi - c) / 4).
     """
     error = rng.standard_normal(psi.shape) * (_NOISE_SD + _NOISE_RISE * _decline(psi, lead))
     points = true_mmse(psi, reserve, lead=lead) + noise * error

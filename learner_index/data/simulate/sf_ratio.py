@@ -50,7 +50,7 @@ def pf_ratio(s: ArrayLike, offset: ArrayLike = 0.0) -> NDArray[np.float64]:
         offset: (n,) the patient's own log-scale offset; cancels in ratios of two visits.
 
     Source:
-        METHOD 7.4: (55 + 430 (1 - s)^1.4) exp(b).
+        Our plan for the simulation: (55 + 430 (1 - s)^1.4) exp(b).
     """
     healthy = 1.0 - np.asarray(s, float)
     pf: NDArray[np.float64] = (55.0 + 430.0 * healthy**1.4) * np.exp(np.asarray(offset, float))

@@ -18,7 +18,7 @@ from learner_index.config import Transition
 from learner_index.data.score_kinds import score_kind
 from learner_index.data.simulate.write import is_simulated
 from learner_index.data.split import PatientSplit
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import strata, visit_codes
 from learner_index.errors import NotEnoughDataError, QueryError
 from learner_index.pipeline.cohort import Cohort
 from learner_index.pipeline.lesson import name_of
@@ -121,7 +121,6 @@ class Material:
         kind = labels.kind
         return cls._of(
             table.reset_index(drop=True),
-            views=[cohort.views[row] for row in rows.tolist()],
             score=labels.score[rows],
             words=(name_of(cohort), kind.title, kind.unit, labels.threshold),
             is_simulated=is_simulated(cohort.manifest.folder),
@@ -157,16 +156,12 @@ class Material:
                 f"store {store.path.name} has no health scores: name them when building, with "
                 "--score-column NAME"
             )
-        parts = [obs[name].astype(object) for name in ("view", "modality") if name in obs]
-        cleaned = [part.where(part.notna(), "").astype(str) for part in parts]
-        views = ["\0".join(row) for row in zip(*cleaned, strict=True)] or [""] * len(obs)
         about = score_kind(kind)
         theta = about.change_threshold if threshold is None else threshold
         is_simulated = bool(store.settings.get("is_simulated", False))
         name = f"{'SIMULATED ' if is_simulated else ''}{store.path.name}"
         return cls._of(
             obs,
-            views=views,
             score=obs["health_score"].to_numpy(np.float64, na_value=np.nan),
             words=(name, about.title, about.unit, theta),
             is_simulated=is_simulated,
@@ -179,7 +174,6 @@ class Material:
         cls,
         table: pd.DataFrame,
         *,
-        views: Sequence[str],
         score: Floats,
         words: tuple[str, str, str, float | None],
         is_simulated: bool,
@@ -193,7 +187,8 @@ class Material:
         day = np.full(len(table), np.nan)
         if "day" in table:
             day = table["day"].to_numpy(np.float64, na_value=np.nan)
-        visits = Visits.of(owners, visit, list(views), day, score)
+        views = strata(table)
+        visits = Visits.of(owners, visit, views, day, score)
         transitions = Transitions.of(visits, mode)
         is_known = np.isfinite(transitions.delta_score) & (threshold is not None)
         transitions = transitions.only(is_known)

@@ -7,14 +7,15 @@ from typing import Any
 
 from learner_index.analysis.plots.cohort_map import lay_out_cohort_map
 from learner_index.analysis.plots.cohort_map_html import cohort_map_page
+from learner_index.analysis.plots.files import picture_of
 from learner_index.analysis.plots.map_colors import choose_column
 from learner_index.config import MapLook, MapOptions
 from learner_index.data.maps import CohortMap
 from learner_index.data.replace import replace_file
 from learner_index.errors import RunWriteError, SettingsError
 from learner_index.pipeline.cohort import Cohort, open_store
-from learner_index.pipeline.maps.kept import write_map
-from learner_index.pipeline.maps.place import place_cohort
+from learner_index.pipeline.maps.kept import has_map, is_same_map, write_map
+from learner_index.pipeline.maps.place import named_apart, place_cohort
 from learner_index.pipeline.maps.thumbnails import read_thumbnails
 
 PAGE, PICTURE = "map.html", "map"
@@ -51,13 +52,19 @@ def draw_map(
         SpaceMismatchError: the kept map is of another encoder.
         MapFormatError: the kept map cannot be read.
         NotEnoughDataError: there are too few scans.
-        SettingsError: a format is unknown, or the folder cannot be one.
+        SettingsError: a format is unknown, the folder cannot be one, or it holds another map than
+            the one to use.
         RunWriteError: the disk refused.
     """
     options, look, folder = options or MapOptions(), look or MapLook(), Path(folder)
     _check(folder, look)
     if kept is not None and options.refit:
         raise SettingsError("--kept uses a map as it is and --refit fits one anew: choose one")
+    if kept is not None and has_map(folder) and not is_same_map(Path(kept), folder):
+        raise SettingsError(
+            f"{folder} holds another map than {kept}: name another folder with -o, so that both "
+            "stay"
+        )
     cohort = open_store(store)
     _check_names(cohort, look)
     source = Path(kept) if kept is not None else folder
@@ -66,23 +73,25 @@ def draw_map(
     )
     pictures: dict[str, bytes] = {}
     if look.thumbnails is not None:
-        names = found.scans["scan_id"].tolist()
-        pictures, notes = read_thumbnails(names, look.thumbnails, progress)
+        stored = dict(zip(cohort.obs["scan_id"], cohort.obs["content_hash"], strict=True))
+        drawn = {name: stored[name] for name in found.scans["scan_id"]}
+        pictures, notes = read_thumbnails(drawn, look.thumbnails, progress)
         found = replace(found, notes=found.notes + notes)
     shared: dict[str, Any] = {"color": look.color, "patients": look.patients, "unit": look.unit}
-    page = cohort_map_page(found, thumbnails=pictures, **shared)
     drawing = lay_out_cohort_map(found, **shared)
+    files = {PAGE: cohort_map_page(found, thumbnails=pictures, **shared).encode()}
+    for ending in look.formats:
+        files[f"{PICTURE}.{ending}"] = picture_of(drawing, ending)
     try:
         if not found.is_kept or kept is not None:
             write_map(folder, fitted)
-        replace_file(folder / PAGE, [page.encode()])
+        for name, content in files.items():
+            replace_file(folder / name, [content])
     except OSError as error:
         raise RunWriteError(
             f"{folder} cannot be written ({error.strerror or error}): make room, or choose "
             "another folder with -o"
         ) from error
-    for ending in dict.fromkeys(look.formats):
-        drawing.save(folder / f"{PICTURE}.{ending}")
     return found
 
 
@@ -106,6 +115,6 @@ def _check_names(cohort: Cohort, look: MapLook) -> None:
     Raises:
         QueryError: one of them.
     """
-    choose_column(cohort.table.obs.drop(columns="content_hash"), look.color)
+    choose_column(named_apart(cohort.table.obs.drop(columns="content_hash")), look.color)
     for patient in look.patients:
         cohort.table.rows_of(patient)

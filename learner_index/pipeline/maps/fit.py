@@ -9,7 +9,7 @@ import numpy as np
 
 from learner_index.analysis.maps.balanced import balanced_sample
 from learner_index.analysis.maps.linear import LinearMap
-from learner_index.analysis.maps.neighborly import MIN_DIST, N_NEIGHBORS, NeighborMap
+from learner_index.analysis.maps.neighborly import AROUND, MIN_DIST, N_NEIGHBORS, NeighborMap
 from learner_index.analysis.maps.quality import map_quality
 from learner_index.config import MapOptions
 from learner_index.data.show import plural
@@ -102,8 +102,9 @@ def require_finite(moved: Floats) -> None:
 
 def limits(method: str) -> tuple[str, ...]:
     """What a map cannot tell."""
+    how = "projected" if method == "pca" else f"drawn from the directions to {AROUND} neighbors"
     return (
-        "arrows were computed in the embedding space and projected; read no direction off a map",
+        f"arrows were computed in the embedding space and {how}; read no direction off a map",
         "scans apart in other directions than the two shown lie together"
         if method == "pca"
         else "distances between groups, their sizes and densities on a UMAP mean little",

@@ -21,10 +21,13 @@ from learner_index.pipeline.progression.visits import views_of
 from learner_index.pipeline.runs import finite
 
 CARD, ARRAYS = "map.json", "map.safetensors"
+_COMING = "map.{}.safetensors"  # arrays until they take the place of older ones
 FORMAT = 1
 _MAP = "map."
 _KINDS: Mapping[str, type[LinearMap] | type[NeighborMap]] = {"pca": LinearMap, "umap": NeighborMap}
-_NEEDED = ("method", "seed", "most_fitted", "space", "modality", "views", "fitted", "quality")
+_NEEDED = (
+    "method", "seed", "most_fitted", "space", "modality", "views", "fitted", "quality", "arrays",
+)  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +99,10 @@ def has_map(folder: Path) -> bool:
 
 
 def write_map(folder: Path, kept: KeptMap) -> None:
-    """Write a map, arrays first: a card speaks of arrays that are there.
+    """Write a map so that at each moment the folder holds the old one or the new one.
+
+    New arrays lie beside the old ones until the card, which names arrays by their fingerprint,
+    speaks of them; then they take the old ones' place.
 
     Raises:
         OSError: the disk refused.
@@ -107,10 +113,51 @@ def write_map(folder: Path, kept: KeptMap) -> None:
         "marks": kept.marks,
     }
     arrays |= {_MAP + name: values for name, values in kept.map.arrays().items()}
-    (folder / CARD).unlink(missing_ok=True)
-    write_arrays(arrays, folder / ARRAYS)
-    text = json.dumps(finite({"format": FORMAT, **kept.card}), indent=2, ensure_ascii=False)
+    mark = _fingerprint(arrays)
+    coming = folder / _COMING.format(mark)
+    write_arrays(arrays, coming)
+    card = {**kept.card, "format": FORMAT, "arrays": mark}
+    text = json.dumps(finite(card), indent=2, ensure_ascii=False)
     replace_file(folder / CARD, [text.encode()])
+    coming.replace(folder / ARRAYS)
+    for left in folder.glob(_COMING.format("[0-9a-f]*")):
+        left.unlink(missing_ok=True)
+
+
+def is_same_map(one: Path, other: Path) -> bool:
+    """Whether two folders keep one map; a map whose card cannot be read is no other's.
+
+    Raises:
+        MapFormatError: the first has no map, or its card cannot be read.
+    """
+    mark = _read_card(one).get("arrays")
+    try:
+        return mark is not None and bool(mark == _read_card(other).get("arrays"))
+    except MapFormatError:
+        return False
+
+
+def _fingerprint(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """A short text that another array would change."""
+    found = blake2b(digest_size=16)
+    for name, values in sorted(arrays.items()):
+        found.update(f"{name}\0{values.dtype.str}\0{values.shape}\0".encode())
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
+
+
+def _read_own_arrays(folder: Path, mark: str) -> dict[str, NDArray[np.generic]]:
+    """The arrays that a card speaks of, also where a write ended before they took their place.
+
+    Raises:
+        HeadFormatError: they cannot be read.
+        ValueError: they belong to another card.
+    """
+    coming = folder / _COMING.format(mark)
+    arrays = read_arrays(coming if coming.exists() else folder / ARRAYS)
+    if _fingerprint(arrays) != mark:
+        raise ValueError(f"{ARRAYS} and {CARD} are of two maps")
+    return arrays
 
 
 def read_map(folder: Path) -> KeptMap:
@@ -121,9 +168,9 @@ def read_map(folder: Path) -> KeptMap:
     """
     card = _read_card(folder)
     try:
-        arrays = read_arrays(folder / ARRAYS)
         for name in _NEEDED:
             card[name]
+        arrays = _read_own_arrays(folder, str(card["arrays"]))
         own = {
             name.removeprefix(_MAP): values
             for name, values in arrays.items()

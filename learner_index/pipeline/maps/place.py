@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.analysis.maps.quality import kept_by_placed
+from learner_index.analysis.maps.quality import agreement_by_chance, kept_by_placed
 from learner_index.config import MapOptions
 from learner_index.data.maps import CohortMap
+from learner_index.data.show import plural
 from learner_index.errors import NotEnoughDataError, QueryError
 from learner_index.pipeline.maps.fit import fit_map, limits, require_finite
 from learner_index.pipeline.maps.kept import Floats, KeptMap, has_map, moved_by, read_map, write_map
@@ -72,6 +73,7 @@ def place_cohort(
         say: told before a map is fitted, in words.
     """
     _check(options)
+    _require_company(source, options.modality)
     followed = source.followed("consecutive", options.modality)
     is_drawn = _drawn(source, followed, options)
     is_kept = False
@@ -99,6 +101,36 @@ def _check(options: MapOptions) -> None:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (is_whole and least <= value < 2**32):
             raise QueryError(f"{name} is {value!r}: give a whole number from {least}")
+
+
+def _require_company(source: ChangeSource, modality: str | None) -> None:
+    """Refuse a map of a single patient: its center and view means would be the patient's own.
+
+    Raises:
+        NotEnoughDataError: the modality has fewer than two patients.
+    """
+    by_modality = rows_by_modality(source.table.obs)
+    if modality is None and len(by_modality) == 1:
+        (modality,) = by_modality
+    if modality not in by_modality:
+        return
+    n = int(source.table.obs["patient_id"].iloc[by_modality[modality]].nunique())
+    if n < 2:
+        said = f" of modality {modality!r}" if modality else ""
+        raise NotEnoughDataError(
+            f"a map needs two patients or more, and the store has {n}{said}: build more into it"
+        )
+
+
+def named_apart(obs: pd.DataFrame) -> pd.DataFrame:
+    """Scans' columns, those that a map has itself under other names: `manifest_x` for `x`."""
+    names: dict[str, str] = {}
+    for name in ("x", "y", "is_fitted"):
+        if name in obs:
+            names[name] = f"manifest_{name}"
+            while names[name] in obs:
+                names[name] += "_"
+    return obs.rename(columns=names)
 
 
 def _drawn(source: ChangeSource, followed: Followed, options: MapOptions) -> NDArray[np.bool_]:
@@ -141,16 +173,17 @@ def _placed(followed: Followed, kept: KeptMap, is_drawn: NDArray[np.bool_]) -> C
     moved = moved_by(known, followed.embeddings[rows], obs)
     require_finite(moved)
     places, is_fitted = kept.map.place(moved), kept.is_fitted(obs)
-    scans = obs.drop(columns=["content_hash", "x", "y", "is_fitted"], errors="ignore")
+    scans = named_apart(obs.drop(columns="content_hash"))
     scans = scans.assign(x=places[:, 0], y=places[:, 1], is_fitted=is_fitted)
     visits = followed.visits
     if kept.card["reference"] != followed.fingerprint:
         numbers = patient_numbers(followed.obs)[0]
         visits = visit_arrays(followed.embeddings, followed.obs, numbers, known, "consecutive")
-    card = kept.card
+    card, taken = kept.card, _changes_drawn(visits, is_drawn)
+    shares = _shares(visits, kept, taken)
     return CohortMap(
         scans=scans,
-        arrows=_arrows(followed, visits, kept, is_drawn),
+        arrows=_arrows(followed, visits, kept, taken),
         method=card["method"],
         seed=card["seed"],
         axes=_axes(card),
@@ -158,7 +191,7 @@ def _placed(followed: Followed, kept: KeptMap, is_drawn: NDArray[np.bool_]) -> C
         modality=card["modality"],
         n_fitted=card["fitted"]["n_scans"],
         n_fitted_patients=card["fitted"]["n_patients"],
-        quality=_quality(card, moved, places, is_fitted),
+        quality={**_quality(card, moved, places, is_fitted), **shares},
         is_simulated=False,
     )
 
@@ -172,13 +205,35 @@ def _quality(
     return {**card["quality"], "n_kept_placed": placed}
 
 
-def _arrows(
-    followed: Followed, visits: VisitArrays, kept: KeptMap, is_drawn: NDArray[np.bool_]
-) -> pd.DataFrame:
-    """(t,) changes between visits that both have a scan drawn."""
+def _changes_drawn(visits: VisitArrays, is_drawn: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(t,) which changes are between visits that both have a scan drawn."""
     has_scan = np.zeros(len(visits.patient), bool)
     has_scan[visits.scan_visit[is_drawn]] = True
-    taken = np.flatnonzero(has_scan[visits.earlier] & has_scan[visits.later])
+    return np.flatnonzero(has_scan[visits.earlier] & has_scan[visits.later])
+
+
+def _shares(
+    visits: VisitArrays, kept: KeptMap, taken: NDArray[np.int64]
+) -> dict[str, float | None]:
+    """How far neighbors of a UMAP agree on its arrows, beside what chance gives."""
+    found = None
+    if kept.card["method"] == "umap":
+        earlier = visits.earlier[taken]
+        found = agreement_by_chance(
+            kept.map.arrows,
+            visits.embeddings[earlier],
+            visits.deltas[taken],
+            visits.patient[earlier],
+            kept.card["seed"],
+        )
+    own, chance = found or (None, None)
+    return {"median_share": own, "median_share_by_chance": chance}
+
+
+def _arrows(
+    followed: Followed, visits: VisitArrays, kept: KeptMap, taken: NDArray[np.int64]
+) -> pd.DataFrame:
+    """A row for each change drawn."""
     earlier, later = visits.earlier[taken], visits.later[taken]
     ends = np.unique(np.concatenate([earlier, later]))
     places = np.full((len(visits.patient), 2), np.nan)
@@ -220,6 +275,12 @@ def _notes(
         notes.append(
             f"{MARK}: {n_known} of {found.n_patients} patients drawn are ones {TRAINED_OR_TUNED}"
         )
+    n_fitted_seen = kept.card["fitted"].get("n_seen_by_encoder", 0)
+    if n_fitted_seen and not n_known:
+        notes.append(
+            f"the map was fitted on {plural(n_fitted_seen, 'patient')} {TRAINED_OR_TUNED}; none of "
+            "those drawn is"
+        )
     if kept.card["is_simulated"] and not is_simulated:
         notes.append("the map was fitted on SIMULATED scans")
     if found.n_placed:
@@ -227,4 +288,13 @@ def _notes(
         notes.append(f"{found.n_placed} scans were placed on {how}, which was not fitted on them")
     if not len(found.arrows):
         notes.append("no arrows: no patient drawn has two visits with days and a view in common")
-    return (*notes, *limits(found.method))
+    return (*notes, *_arrow_words(found.quality), *limits(found.method))
+
+
+def _arrow_words(quality: Mapping[str, Any]) -> tuple[str, ...]:
+    """How far neighbors agree on arrows beyond chance, where that was measured."""
+    own, chance = quality.get("median_share"), quality.get("median_share_by_chance")
+    if own is None or chance is None:
+        return ()
+    words = f"neighbors agree on arrows by {own:.2f} (median of 0 to 1)"
+    return (f"{words}; on changes permuted between patients by {chance:.2f}",)

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from learner_index.analysis.plots.figure_one import DistancePanel, lay_out_figure_one
 from learner_index.analysis.space import figure_one, fit_whitening, within_agreements
 from learner_index.analysis.within import BOOTSTRAPS, scored_pairs
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import strata, visit_codes
 from learner_index.errors import NotEnoughDataError
 from learner_index.pipeline.cohort import Cohort, texts
 from learner_index.pipeline.roles import SEEN
@@ -48,6 +46,7 @@ def distances(
     cohort: Cohort,
     *,
     where: str | Sequence[str] = (),
+    patients: Sequence[str] | None = None,
     unit: str | None = None,
     title: str | None = None,
     n_bootstraps: int = BOOTSTRAPS,
@@ -61,6 +60,7 @@ def distances(
     Args:
         cohort: an open store.
         where: conditions on scans, such as "encoder_role == unseen".
+        patients: whose scans; None: everybody's.
         unit: of the health score, such as "S/F ratio"; "score units" when None.
         title: stands above; None: what is shown, on what.
         n_bootstraps: draws of patients for the intervals; 0 gives none.
@@ -74,7 +74,12 @@ def distances(
         Figure 1 of LEARNER, arXiv 2411.01144.
     """
     found = measured_distances(
-        cohort, where=where, title=title, n_bootstraps=n_bootstraps, seed=seed
+        cohort,
+        where=where,
+        patients=patients,
+        title=title,
+        n_bootstraps=n_bootstraps,
+        seed=seed,
     )
     return lay_out_figure_one(
         [found.panel],
@@ -89,6 +94,7 @@ def measured_distances(
     cohort: Cohort,
     *,
     where: str | Sequence[str] = (),
+    patients: Sequence[str] | None = None,
     title: str | None = None,
     n_bootstraps: int = BOOTSTRAPS,
     seed: int = 0,
@@ -98,7 +104,10 @@ def measured_distances(
     Raises:
         NotEnoughDataError, QueryError: as in `distances`.
     """
-    rows = np.flatnonzero(fulfils_all(cohort.table, texts(where)))
+    is_meant = fulfils_all(cohort.table, texts(where))
+    if patients is not None:
+        is_meant &= cohort.table.obs["patient_id"].isin(list(patients)).to_numpy(bool)
+    rows = np.flatnonzero(is_meant)
     obs = cohort.table.obs.iloc[rows].reset_index(drop=True)
     name = cohort.path.stem
     if "health_score" not in obs or obs["health_score"].isna().all():
@@ -109,7 +118,7 @@ def measured_distances(
     embeddings = cohort.embeddings[rows]
     score = obs["health_score"].to_numpy(np.float64, na_value=np.nan)
     patient = obs["patient_id"].to_numpy(object)
-    views = _views(obs)
+    views = strata(obs)
     visit = visit_codes(obs)
     whitening = fit_whitening(embeddings, patient)
     frame = figure_one(embeddings, score, patient, visit, views, whitening=whitening)
@@ -132,10 +141,3 @@ def measured_distances(
         _CAPTION,
         bool(cohort.settings.get("is_simulated", False)),
     )
-
-
-def _views(obs: pd.DataFrame) -> NDArray[np.object_]:
-    """(n,) view and modality of each scan in one text, so that only like is paired with like."""
-    parts = [obs[name].astype("string").fillna("") for name in ("view", "modality") if name in obs]
-    rows = zip(*parts, strict=True) if parts else [("",)] * len(obs)
-    return np.array(["\0".join(row) for row in rows], dtype=object)

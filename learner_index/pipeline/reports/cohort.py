@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def gather_cohort(cohort: Cohort, asked: AskedOfCohort) -> CohortReport:
         space=space_quality(cohort, sample),
         confounders=confounders_of(sample, seed=asked.seed),
         n_left_out=sample.n_left_out,
+        measured=tuple(sample.obs["patient_id"].drop_duplicates().astype(str)),
         evaluation=evaluation,
         head=head,
     )
@@ -68,7 +70,9 @@ def read_evaluation(folder: Path) -> Mapping[str, Any]:
         SettingsError: there is none, or it cannot be read.
     """
     try:
-        found = json.loads((folder / RECORD).read_bytes())
+        found = json.loads(
+            (folder / RECORD).read_bytes(), parse_float=_number, parse_constant=_number
+        )
     except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(
             f"no evaluation in {str(folder)!r}: `learner-index evaluate` writes one"
@@ -82,6 +86,18 @@ def read_evaluation(folder: Path) -> Mapping[str, Any]:
             f"{RECORD} in {str(folder)!r} is no evaluation of this version: evaluate again"
         )
     return found
+
+
+def _number(text: str) -> float:
+    """A number of the record; NaN and infinity are none.
+
+    Raises:
+        ValueError: it is not finite.
+    """
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _card(cohort: Cohort, folder: Path) -> Mapping[str, Any]:

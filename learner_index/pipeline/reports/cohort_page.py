@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from learner_index.analysis.confounders import DRAWS
+from learner_index.analysis.plots.drawing import Drawing
 from learner_index.data.show import plural
 from learner_index.pipeline import plot
 from learner_index.pipeline.cohort import Cohort
@@ -22,7 +24,7 @@ from learner_index.pipeline.reports.page import (
     percent,
     table,
 )
-from learner_index.pipeline.reports.records import CohortReport, Quality, SpaceQuality
+from learner_index.pipeline.reports.records import CohortReport, Confounders, Quality, SpaceQuality
 from learner_index.pipeline.roles import MARK, TRAINED_OR_TUNED
 
 _TITLES = {
@@ -164,7 +166,7 @@ def _space(found: CohortReport, cohort: Cohort) -> Section:
         "change of the health score, pairs of scans of one patient, raw, centred and whitened. "
         f"{_agreement_words(found)}"
     )
-    figures, reason = figure_or_reason(lambda: plot.distances(cohort), alt)
+    figures, reason = figure_or_reason(lambda: _distances(found, cohort), alt)
     measures = _measures(space)
     blocks: list[Block] = [*figures]
     if measures:
@@ -184,26 +186,33 @@ def _space(found: CohortReport, cohort: Cohort) -> Section:
     )
 
 
+def _distances(found: CohortReport, cohort: Cohort) -> Drawing:
+    """The figure, of the patients that the table beside it was measured on."""
+    return plot.distances(cohort, patients=found.measured if found.n_left_out else None)
+
+
 def _measures(space: SpaceQuality) -> list[tuple[object, ...]]:
     """A row a measure that could be taken."""
     rows: list[tuple[object, ...]] = []
+    seen = f" ({MARK}: {plural(space.n_seen, 'patient')} among them)" if space.n_seen else ""
     if space.effective_rank is not None:
         rank = number(space.effective_rank, 1)
-        rows.append(("effective rank", f"{rank} of {space.width}", None, None, None))
+        rows.append((f"effective rank{seen}", f"{rank} of {space.width}", None, None, None))
     for name, one in (("within", space.within), ("across", space.across)):
         if one is not None:
-            title = f"Spearman ρ of distance and score change, {name} patients"
+            title = f"Spearman ρ of distance and score change, {name} patients{seen}"
             value = interval(one.rho, one.low, one.high)
             rows.append((title, value, "0", one.n_patients, one.n_pairs))
     if space.gain is not None:
         gain = space.gain
         value = interval(gain.chance - gain.near, gain.low, gain.high, 1)
         title = "score of the 5 nearest patients closer than others' by"
-        rows.append((title, value, "0", gain.n_patients, gain.n_scans))
+        whose = " (unseen patients only)" if seen and not gain.n_seen else seen
+        rows.append((f"{title}{whose}", value, "0", gain.n_patients, gain.n_scans))
     if space.identity is not None:
         hit, low, high, chance = space.identity
         title = "nearest scan of other visits is of the same patient"
-        rows.append((title, interval(hit, low, high), number(chance), None, None))
+        rows.append((f"{title}{seen}", interval(hit, low, high), number(chance), None, None))
     return rows
 
 
@@ -254,12 +263,17 @@ def _left_out(found: CohortReport) -> tuple[tuple[str, str], ...]:
     audit = found.confounders
     facts = [
         ("intervals", "95 %, from resampling patients"),
-        ("confounder audit", f"{audit.k} nearest patients, {audit.n_draws:,} shuffles by patient"),
+        ("confounder audit", f"{audit.k} nearest patients, {_shuffles(audit)} by patient"),
     ]
     if found.n_left_out:
         n = f"{found.n_left_out:,} of {found.base.info.n_patients:,} patients"
         facts.append(("left out by lot", f"{n}, from space quality and confounders: large store"))
     return tuple(facts)
+
+
+def _shuffles(audit: Confounders) -> str:
+    """How many, and that some columns needed fewer."""
+    return f"{'up to ' if audit.n_draws > DRAWS else ''}{audit.n_draws:,} shuffles"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

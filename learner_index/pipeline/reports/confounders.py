@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from learner_index.analysis.confounders import Kind, Space, audit
+from learner_index.analysis.confounders import Kind, Space, audit, most_draws
 from learner_index.analysis.distance import Names, patient_mean
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import STRATA, strata, visit_codes
 from learner_index.pipeline.reports.records import Confounders
 
-K, DRAWS = 5, 999
+K = 5
 MOST_SCANS = 4000
 _NOT_ASKED = (
     *("scan_id", "patient_id", "content_hash", "health_score", "encoder_role", "rescan", "visit"),
     *("response", "event", "event_day", "last_seen_day", "split"),
 )
-OF_SCANS = ("view", "modality")
+OF_SCANS = STRATA
 _FEW = 2  # numbers with so few values are categories
 
 
@@ -62,12 +62,12 @@ def sample_patients(
     return Sample(obs.iloc[rows].reset_index(drop=True), embeddings[rows], len(names) - len(kept))
 
 
-def confounders_of(sample: Sample, *, n_draws: int = DRAWS, seed: int = 0) -> Confounders:
+def confounders_of(sample: Sample, *, n_draws: int | None = None, seed: int = 0) -> Confounders:
     """What the nearest patients of these share besides health.
 
     Args:
         sample: the patients.
-        n_draws: shuffles.
+        n_draws: shuffles; None: 999, and more for columns that few of these reach.
         seed: of the shuffles.
     """
     obs = sample.obs
@@ -76,14 +76,14 @@ def confounders_of(sample: Sample, *, n_draws: int = DRAWS, seed: int = 0) -> Co
         embeddings=sample.embeddings,
         patient=patient,
         visit=visit_codes(obs),
-        stratum=_strata(obs),
+        stratum=strata(obs),
         center=patient_mean(sample.embeddings, patient),
         score=obs["health_score"].to_numpy(np.float64),
     )
-    shared, refused = audit(
-        space, _columns(obs), of_scans=OF_SCANS, k=K, n_draws=n_draws, seed=seed
-    )
-    return Confounders(shared, refused, K, n_draws, int(obs["patient_id"].nunique()))
+    columns = _columns(obs)
+    shared, refused = audit(space, columns, of_scans=OF_SCANS, k=K, n_draws=n_draws, seed=seed)
+    most = most_draws(len(columns)) if n_draws is None else n_draws
+    return Confounders(shared, refused, K, most, int(obs["patient_id"].nunique()))
 
 
 def _columns(obs: pd.DataFrame) -> Mapping[str, tuple[Kind, Names]]:
@@ -97,9 +97,3 @@ def _columns(obs: pd.DataFrame) -> Mapping[str, tuple[Kind, Names]]:
         kind: Kind = "number" if is_number and values.nunique() > _FEW else "category"
         found[str(name)] = (kind, values.to_numpy(object))
     return found
-
-
-def _strata(obs: pd.DataFrame) -> Names:
-    """(n,) scans are compared within view and modality, as searches do."""
-    parts = [obs[name].astype(object).fillna("") for name in OF_SCANS if name in obs]
-    return np.array(["\0".join(map(str, row)) for row in zip(*parts, strict=True)], dtype=object)

@@ -39,19 +39,21 @@ class Asked:
         k: patients alike, of each kind.
         head: folder of a response head; None: no prediction.
         thumbnails: manifest of the scans to show small; None: none.
+        modality: the one that path, changes and look-alikes are of; None: the store's only one.
     """
 
     patient: str
     k: int
     head: Path | None
     thumbnails: Path | None
+    modality: str | None = None
 
 
 def gather_patient(cohort: Cohort, asked: Asked) -> PatientReport:
     """All answers about a patient; what cannot be answered is told by its reason.
 
     Raises:
-        QueryError: no such patient, or k below 1.
+        QueryError: no such patient or modality, or k below 1.
         HeadFormatError, SpaceMismatchError: the head cannot be used with this store.
         ManifestError: the manifest of the thumbnails cannot be read.
     """
@@ -59,10 +61,16 @@ def gather_patient(cohort: Cohort, asked: Asked) -> PatientReport:
     own = obs[obs["patient_id"] == asked.patient]
     _check(asked, own, obs)
     missing: dict[str, str] = {}
-    similar = _try(missing, "similar", lambda: cohort.similar(patient=asked.patient, k=asked.k))
-    trajectory = _try(missing, "trajectory", lambda: cohort.trajectory(asked.patient, k=asked.k))
+    patient, k, modality = asked.patient, asked.k, asked.modality
+    where = () if modality is None else (f"modality == {modality}",)
+    similar = _try(missing, "similar", lambda: cohort.similar(patient=patient, k=k, where=where))
+    trajectory = _try(
+        missing, "trajectory", lambda: cohort.trajectory(patient, k=k, modality=modality)
+    )
     progression = _try(
-        missing, "progression", lambda: cohort.progression(patient=asked.patient, k=asked.k)
+        missing,
+        "progression",
+        lambda: cohort.progression(patient=patient, k=k, modality=modality),
     )
     predictions = None
     if asked.head is None:
@@ -110,6 +118,12 @@ def _check(asked: Asked, own: pd.DataFrame, obs: pd.DataFrame) -> None:
         raise QueryError(
             f"no patient {asked.patient!r} among {len(known)}{close_names(asked.patient, known)}: "
             "ids are the manifest's"
+        )
+    present = sorted(set(own["modality"].dropna())) if "modality" in own else []
+    if asked.modality is not None and asked.modality not in present:
+        raise QueryError(
+            f"{asked.patient} has no scan of modality {asked.modality!r}"
+            f"{close_names(asked.modality, present)}: there are {', '.join(present) or 'none'}"
         )
 
 

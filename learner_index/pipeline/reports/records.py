@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from learner_index.analysis.confounders import Shared
@@ -157,6 +158,8 @@ class SpaceQuality:
         identity: how often a scan's nearest scan of other visits shows the same patient, with its
             95 % interval and chance; None where nobody can be asked.
         missing: measure -> why there is none.
+        n_seen: patients measured that the encoder was trained or tuned on; the gain rests on the
+            others alone where it says it has none of them.
     """
 
     effective_rank: float | None
@@ -166,6 +169,7 @@ class SpaceQuality:
     gain: "Gain | None"
     identity: tuple[float, float, float, float] | None
     missing: Mapping[str, str]
+    n_seen: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +180,7 @@ class Confounders:
         shared: a record a column.
         refused: column -> why it was left out.
         k: nearest patients of a scan.
-        n_draws: shuffles.
+        n_draws: shuffles, at most.
         n_patients: patients used.
         alpha: level of the adjusted p-values.
     """
@@ -204,6 +208,7 @@ class CohortReport:
         space: of its embeddings.
         confounders: what neighbours share.
         n_left_out: patients that space and confounders were not measured on, as the store is large.
+        measured: the patients they were measured on.
         evaluation: what `evaluation.json` says; None where none was named.
         head: the card of a response head; None where none was named.
     """
@@ -213,6 +218,7 @@ class CohortReport:
     space: SpaceQuality
     confounders: Confounders
     n_left_out: int
+    measured: tuple[str, ...]
     evaluation: Mapping[str, Any] | None
     head: Mapping[str, Any] | None
 
@@ -220,14 +226,14 @@ class CohortReport:
         """The same as JSON-ready values; of a head, all but the marks of its patients."""
         space = {name: getattr(self.space, name) for name in self.space.__dataclass_fields__}
         for name in ("within", "across", "gain"):
-            space[name] = None if space[name] is None else _finite(asdict(space[name]))
+            space[name] = None if space[name] is None else asdict(space[name])
         audit = self.confounders
         head = self.head
         return {
             "kind": "cohort",
             "store": self.base.to_dict(),
-            "quality": asdict(self.quality),
-            "space": space,
+            "quality": _finite(asdict(self.quality)),
+            "space": _finite(space),
             "confounders": {
                 **{name: getattr(audit, name) for name in ("refused", "k", "n_draws", "alpha")},
                 "n_patients": audit.n_patients,
@@ -252,6 +258,10 @@ def _unplaced(query: Mapping[str, Any]) -> dict[str, Any]:
     return {**query, "head": str(query["head"]).rstrip("/\\").replace("\\", "/").split("/")[-1]}
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with None in the place of what is no number."""
-    return {k: None if isinstance(v, float) and v != v else v for k, v in values.items()}
+def _finite(value: Any) -> Any:
+    """A record with None in the place of NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -77,6 +77,7 @@ def report_patient(
     head: str | Path | None = None,
     thumbnails: str | Path | None = None,
     k: int = 5,
+    modality: str | None = None,
 ) -> Report:
     """All that a store tells of one patient, as one page: path, look-alikes, outcomes, limits.
 
@@ -86,9 +87,10 @@ def report_patient(
         head: folder of a response head; None: no response is predicted.
         thumbnails: manifest the store was built from, to show the scans found; None: none.
         k: patients alike, of each kind.
+        modality: the one meant, where the store has several.
 
     Raises:
-        QueryError: no such patient, or k below 1.
+        QueryError: no such patient or modality, or k below 1.
         HeadFormatError, SpaceMismatchError: the head cannot be used with this store.
         ManifestError: the manifest cannot be read, or is of other scans.
 
@@ -99,7 +101,7 @@ def report_patient(
     """
     folder = None if head is None else Path(head)
     manifest = None if thumbnails is None else Path(thumbnails)
-    found = gather_patient(cohort, Asked(str(patient), k, folder, manifest))
+    found = gather_patient(cohort, Asked(str(patient), k, folder, manifest, modality))
     return Report(found, patient_page(found))
 
 

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 
 from learner_index.analysis.across import across_patient_agreement
 from learner_index.analysis.distance import patient_mean
 from learner_index.analysis.probes import identity_probe
 from learner_index.analysis.space import effective_rank
 from learner_index.analysis.within import distance_agreement
-from learner_index.data.visits import visit_codes
+from learner_index.data.visits import strata, visit_codes
 from learner_index.errors import NotEnoughDataError, QueryError
 from learner_index.pipeline.cohort import Cohort
 from learner_index.pipeline.gain import Gain, measure_gain
 from learner_index.pipeline.reports.confounders import Sample
 from learner_index.pipeline.reports.page import sentence
 from learner_index.pipeline.reports.records import SpaceQuality
-from learner_index.pipeline.roles import SEEN
+from learner_index.pipeline.roles import SEEN, n_seen
 
 K = 5
 _LEAST = 3  # patients that a gain needs
@@ -35,7 +34,7 @@ def space_quality(cohort: Cohort, sample: Sample) -> SpaceQuality:
     missing: dict[str, str] = {}
     obs, embeddings = sample.obs, sample.embeddings
     patient, score = obs["patient_id"].to_numpy(object), obs["health_score"].to_numpy(np.float64)
-    visit, view = visit_codes(obs), _view(obs)
+    visit, view = visit_codes(obs), strata(obs)
     center = patient_mean(embeddings, patient)
 
     def identity() -> tuple[float, float, float, float]:
@@ -58,6 +57,7 @@ def space_quality(cohort: Cohort, sample: Sample) -> SpaceQuality:
         gain=_try(missing, "gain", lambda: _gain(cohort, sample)),
         identity=_try(missing, "identity", identity),
         missing=missing,
+        n_seen=n_seen(obs) if "encoder_role" in obs else 0,
     )
 
 
@@ -73,11 +73,6 @@ def _gain(cohort: Cohort, sample: Sample) -> Gain:
         if is_seen.any() and (~is_seen).sum() >= _LEAST:
             where = ["encoder_role == unseen"]
     return measure_gain(cohort, k=K, where=where)
-
-
-def _view(obs: pd.DataFrame) -> np.ndarray | None:
-    """Views, where any is known."""
-    return obs["view"].to_numpy(object) if obs["view"].notna().any() else None
 
 
 def _try(missing: dict[str, str], name: str, measure: Callable[[], Found]) -> Found | None:

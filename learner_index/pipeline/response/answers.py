@@ -90,9 +90,10 @@ class FullAnswer:
     def record(self, *, is_simulated: bool) -> Predictions:
         """The whole answer as a record; the store may be of simulated patients."""
         card, fitted = self.saved.card, self.saved.fitted
+        is_simulated = is_simulated or bool(card.get("is_simulated"))
         return Predictions(
             query=self._query(),
-            rows=self._predictions(),
+            rows=self._predictions(is_simulated=is_simulated),
             task=card["task"],
             target=card["target"]["name"],
             classes=self.saved.classes,
@@ -100,7 +101,7 @@ class FullAnswer:
             head=fitted.model.kind.name,
             set_share=None if fitted.sets is None else 1 - fitted.sets.alpha,
             adds_up=fitted.model.kind.is_linear,
-            is_simulated=is_simulated or bool(card.get("is_simulated")),
+            is_simulated=is_simulated,
             skipped=self.skipped,
             limits=tuple(card.get("limits", ())),
             notes=self.notes,
@@ -119,10 +120,13 @@ class FullAnswer:
             "k": asking.k,
         }
 
-    def _predictions(self) -> tuple[Prediction, ...]:
+    def _predictions(self, *, is_simulated: bool) -> tuple[Prediction, ...]:
         """One record an example."""
         nearest = _nearest(self)
-        return tuple(self._prediction(row, nearest[row]) for row in range(len(self.chosen)))
+        return tuple(
+            replace(self._prediction(row, nearest[row]), is_simulated=is_simulated)
+            for row in range(len(self.chosen))
+        )
 
     def _prediction(self, row: int, nearest: Nearest | None) -> Prediction:
         """The record of one example."""

@@ -27,7 +27,7 @@ class Tried:
             how common a class is among the others, which would rank a left-out patient's own
             class too low.
         label: (t,) the most probable class.
-        lifted: (t,) the class likelier than the model says on average.
+        lifted: (t,) the class whose probability exceeds its average most.
         is_certain: it names a class instead of giving probabilities.
     """
 

@@ -17,7 +17,7 @@ from learner_index.pipeline.response.figures import predicted
 
 CONFUSION, RELIABILITY, DECISION = "confusion.png", "reliability.png", "decision.png"
 LEFT_OUT = "Each patient was left out of the fit once."
-LIKELIER = "Predicted: the class likelier than the model says on average."
+LIKELIER = "Predicted: the class whose probability exceeds its average most."
 _RIVALS = ("single scans", "score alone", "clinical", "nearest vote", "majority")
 _THRESHOLDS = np.arange(2, 96, 2) / 100
 _DRAWS = 500

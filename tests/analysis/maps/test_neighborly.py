@@ -109,6 +109,20 @@ def test_an_arrow_is_as_long_as_its_change(band):
     assert not band.arrows(start, 0 * delta)[0].any()
 
 
+def test_only_the_turning_part_of_a_change_is_shown(band):
+    """A change of length alone has no arrow; added to a turn it does not lengthen the turn's."""
+    start = 3 * around([1.0]).astype(np.float32)
+    turn = np.array([[-np.sin(1.0), np.cos(1.0), 0, 0]])
+
+    radial, share = band.arrows(start, start / 2)
+    plain, both = band.arrows(start, turn)[0], band.arrows(start, turn + 2 * start)[0]
+
+    assert not radial.any()
+    assert share == 0
+    assert np.linalg.norm(plain) > 0
+    assert np.allclose(both, plain, rtol=1e-5)
+
+
 def test_refuses_too_few_scans_for_its_neighbours():
     """Copies do not count: 40 scans of 10 embeddings are 10."""
     copies = np.repeat(np.random.default_rng(0).normal(size=(10, 4)), 4, axis=0)

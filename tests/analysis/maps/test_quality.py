@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learner_index.analysis.maps.quality import kept_by_placed, map_quality
+from learner_index.analysis.maps.quality import agreement_by_chance, kept_by_placed, map_quality
 
 
 def ring(n):
@@ -80,3 +80,28 @@ def test_placed_scans_are_compared_with_those_fitted_on():
     assert kept_by_placed(points, dealt, is_fitted) < 2
     assert kept_by_placed(points, points, np.ones(300, bool)) is None
     assert kept_by_placed(points, points, np.arange(300) < 2) is None
+
+
+def as_given(moved, deltas):
+    """Arrows of a map on which neighbors agree by as much as start and change have in common."""
+    return deltas[:, :2], np.sum(moved * deltas, axis=1)
+
+
+def test_agreement_by_chance_is_that_of_other_patients_changes():
+    """With changes dealt to others, what bound them to their starts is gone."""
+    points = np.eye(8)
+
+    found = agreement_by_chance(as_given, points, points, np.arange(8), 0)
+
+    assert found == (1.0, 0.0)
+    assert found == agreement_by_chance(as_given, points, points, np.arange(8), 0)
+
+
+def test_a_patient_s_own_changes_are_no_chance():
+    """Of two patients only the other's changes are dealt; a single one has no chance level."""
+    owners = np.array([0, 0, 0, 1])
+    points = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1]])
+
+    assert agreement_by_chance(as_given, points, points, owners, 0) == (1.0, 0.0)
+    assert agreement_by_chance(as_given, points, points, np.zeros(4, int), 0) is None
+    assert agreement_by_chance(as_given, points[:0], points[:0], owners[:0], 0) is None

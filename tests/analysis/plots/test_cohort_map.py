@@ -4,6 +4,7 @@ import pytest
 from matplotlib.text import Annotation
 
 from learner_index.analysis.plots.cohort_map import lay_out_cohort_map
+from learner_index.analysis.plots.files import picture_of
 from learner_index.analysis.plots.map_colors import MISSING
 from learner_index.errors import NotEnoughDataError, QueryError
 from tests.analysis.plots.maps_toy import PATIENTS, toy_map
@@ -47,6 +48,16 @@ def test_axes_say_what_they_are():
     assert not len(umap.get_xticks())
 
 
+def test_dollars_in_a_unit_or_a_name_are_dollars():
+    """A scale's words are no mathematics: neither a unit nor a column's name is set as such."""
+    scans = toy_map().scans.rename(columns={"age": "a $\\frac$ b"})
+
+    for column, unit in (("day", r"$\frac$"), (r"a $\frac$ b", None)):
+        figure = lay_out_cohort_map(toy_map(scans=scans), color=column, unit=unit)
+        assert picture_of(figure, "png")
+        assert r"$\frac$" in figure.axes[1].get_ylabel()
+
+
 def test_simulated_scans_and_seen_patients_are_called_so():
     """Both words stand in the title."""
     notes = ("SEEN BY ENCODER: 2 of 4 patients drawn",)
@@ -78,7 +89,9 @@ def test_an_arrow_is_the_projected_change_not_the_way_between_places():
         ((6, 3), (7, 2)),
     ]
     assert "A p0, B p2" in caption(figure)
-    assert "computed in the embedding space and projected" in caption(figure)
+    assert "from the directions to 30 neighbors, computed in the embedding space" in caption(figure)
+    linear = lay_out_cohort_map(toy_map("pca"), patients=["p0"])
+    assert "computed in the embedding space and projected" in caption(linear)
 
 
 def test_a_patient_seen_once_has_a_place_and_no_arrow():

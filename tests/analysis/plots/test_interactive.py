@@ -53,7 +53,7 @@ def test_a_path_has_its_visits_and_steps():
     """Points at day and place with their interval; a step in its verdict's colour and shape."""
     figure = trajectory_figure(path(), unit="S/F <ratio>")
 
-    (visits,) = named(figure, "visit, 95 % interval")
+    (visits,) = named(figure, "visit, 95 % interval of the axis")
     assert (list(visits.x), list(visits.y)) == ([0, 3, 7], [2, -1, 1])
     assert (list(visits.error_y.array), list(visits.error_y.arrayminus)) == ([2] * 3, [1] * 3)
     (improving,) = named(figure, "improving")
@@ -68,9 +68,9 @@ def test_the_pointer_tells_more():
     """Day, place, doubt, score and scans of a visit; days, axis, score and p of a step."""
     figure = trajectory_figure(path())
 
-    (visits,) = named(figure, "visit, 95 % interval")
+    (visits,) = named(figure, "visit, 95 % interval of the axis")
     assert plain(visits.hovertext[0]) == (
-        "day 0 place 2.00 95 % 1.00 to 4.00 SD of scanning again 0.50 health score 300 "
+        "day 0 place 2.00 95 % of the axis 1.00 to 4.00 SD of one scan 0.50 health score 300 "
         "scans scan-0.0"
     )
     (step_shown,) = named(figure, "improving")
@@ -85,7 +85,7 @@ def test_the_band_of_a_single_visit_has_a_width():
     (band,) = named(trajectory_figure(path(stops=(stop(2.0, 1.0),), steps=())), "scanning again")
 
     assert max(band.x) > min(band.x)
-    np.testing.assert_allclose([min(band.y), max(band.y)], [0.02, 1.98])
+    np.testing.assert_allclose([min(band.y), max(band.y)], [1 - 1.386, 1 + 1.386], atol=1e-3)
 
 
 def test_a_path_without_noise_scores_or_axis():

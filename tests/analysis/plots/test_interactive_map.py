@@ -32,7 +32,7 @@ def test_arrows_are_the_projected_changes():
     (arrow,) = [mark for mark in figure.layout.annotations if mark.showarrow]
     assert (arrow.ax, arrow.ay, arrow.x, arrow.y) == (0, 0, 2, 0.5)
     words = " ".join(mark.text.replace("<br>", " ") for mark in figure.layout.annotations)
-    assert "computed in the embedding space and projected" in words
+    assert "from the directions to 30 neighbors, computed in the embedding space" in words
 
 
 def test_ids_are_text_and_never_markup():

@@ -151,6 +151,17 @@ def test_long_names_break_at_spaces_and_underscores(name, label):
     assert row_label(name, 21, is_seen=False) == label
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("mine", "mine (SEEN BY ENCODER)"), ("SEEN BY ENCODER, all", "SEEN BY ENCODER, all")],
+)
+def test_no_title_hides_that_patients_were_seen(given, shown):
+    """The words are put after a title that lacks them, and are not said twice."""
+    figure = new_page(COLUMN_MM, 30, title=given, caption="c", is_seen=True)
+
+    assert title(figure) == shown
+
+
 def test_seen_patients_are_named_below_the_model():
     """The label of an encoder that knows these patients says so."""
     assert row_label("m", 21, is_seen=True) == "m\nSEEN BY ENCODER"

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from learner_index.analysis.plots.looks import UNTOLD, VERDICTS
 from learner_index.analysis.plots.page import COLUMN_MM
-from learner_index.analysis.plots.trajectory import lay_out_trajectory
+from learner_index.analysis.plots.trajectory import Place, lay_out_trajectory, noise_band
 from learner_index.errors import NotEnoughDataError
 from tests.analysis.plots.changes_toy import NOISE, path, step, stop
 from tests.analysis.plots.tidy import caption, title, untidy, words
@@ -75,16 +75,36 @@ def test_verdicts_differ_in_colour_and_in_shape():
 
 
 def test_the_band_is_what_scanning_again_would_give():
-    """It reaches 1.96 standard deviations either way, and is gone without a noise floor."""
+    """It reaches 1.96 √2 standard deviations of one scan either way; gone without a floor."""
     noisy = lay_out_trajectory(path()).axes[0]
     silent = lay_out_trajectory(
         path(stops=(stop(0.0, 2.0, noise=None), stop(3.0, 1.0, noise=None)), steps=(), noise=None)
     )
 
-    np.testing.assert_allclose(segments(noisy, "#d9d9d9")[0], [[0, 1.02], [0, 2.98]])
+    np.testing.assert_allclose(
+        segments(noisy, "#d9d9d9")[0], [[0, 2 - 1.386], [0, 2 + 1.386]], atol=1e-3
+    )
     assert segments(silent.axes[0], "#d9d9d9") == []
     assert "No noise floor" in caption(silent)
     assert "scanning again" not in {text.get_text() for text in words(silent)}
+
+
+def test_the_band_holds_95_percent_of_second_scans():
+    """Two noisy scans of one state: the second lies in the band around the first, in 95 %."""
+    first, second = np.random.default_rng(0).normal(0, 0.7, (2, 20_000))
+    places = [Place(stop(0.0), 0.0, at, at, at, 0.7) for at in first]
+
+    _, low, high = noise_band(places)
+
+    share = np.mean((np.array(low) <= second) & (second <= np.array(high)))
+    assert abs(share - 0.95) < 0.005
+
+
+def test_a_bar_is_called_the_doubt_of_the_axis_alone():
+    """The key says what the interval covers: the axis, not the noise of a scan."""
+    shown = {text.get_text() for text in words(lay_out_trajectory(path()))}
+
+    assert "visit, 95 % interval of the axis" in shown
 
 
 def test_the_caption_says_what_it_rests_on():

@@ -145,3 +145,17 @@ def test_a_threshold_is_above_0(tmp_path, theta):
     """Nothing else is a size of a change."""
     with pytest.raises(SettingsError, match="threshold"):
         material_of(tmp_path, planted_rows(4), theta=theta)
+
+
+def test_visits_are_compared_within_modality(tmp_path):
+    """A film at the first visit and ultrasound at the second, of one view, are no transition."""
+    rows = [{**row, "view": "ap", "modality": "us"} for row in planted_rows(2, 2)]
+    for row in rows:
+        if row["patient_id"] == "p00" and row["day"] == 0:
+            row["modality"] = "film"
+
+    material = material_of(tmp_path, rows)
+
+    assert len(set(material.views)) == 2
+    assert not any("\0" in view for view in material.views)
+    assert material.transitions.patient.tolist() == [1]

@@ -60,6 +60,21 @@ def test_whom_a_store_has_seen_is_told(home, tmp_path):
     assert outcome(found, "own").kind == "store"
 
 
+def test_scans_of_a_store_are_compared_within_modality(tmp_path):
+    """Ultrasound first and films after: one transition a patient in place of two."""
+    rows = make_cohort(tmp_path, 9, 3)
+    for row in rows:
+        row["modality"] = "film" if row["day"] else "us"
+        row["health_score"] = 50 + (int(row["patient_id"][1:]) + row["day"]) % 2
+    write_manifest(tmp_path / "cohort.csv", rows)
+    build(tmp_path / "cohort.csv", tmp_path / "c.zarr", ToySource())
+
+    material = contest(tmp_path / "c.zarr").material
+
+    assert len(set(material.views)) == 2
+    assert sorted(material.transitions.patient.tolist()) == list(range(9))
+
+
 def test_conditions_choose_the_scans(home):
     """--where holds for stores as it does for manifests."""
     where = replace(PRETRAINING, split=SplitOptions(where=("patient_id != p8",)))

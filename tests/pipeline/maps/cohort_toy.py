@@ -6,7 +6,7 @@ import learner_index as li
 from tests.toy import ToySource, write_manifest, write_scan
 
 
-def make_store(folder, n_patients=12, name="cohort", source=None):
+def make_store(folder, n_patients=12, name="cohort", source=None, extra=None):
     """A store whose patients all brighten in the second quarter from visit to visit.
 
     Args:
@@ -14,6 +14,7 @@ def make_store(folder, n_patients=12, name="cohort", source=None):
         n_patients: each with days 0 and 3.
         name: of manifest and store.
         source: of the encoder; None: the toy.
+        extra: more columns, one value for all scans.
     """
     rows = []
     for p in range(n_patients):
@@ -32,6 +33,7 @@ def make_store(folder, n_patients=12, name="cohort", source=None):
                     "view": "L1" if p % 2 else "L2",
                     "health_score": 100 - 5 * p - day,
                     "site": "A" if p < 5 else "B",
+                    **(extra or {}),
                 }
             )
     write_manifest(folder / f"{name}.csv", rows)

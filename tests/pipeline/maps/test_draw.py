@@ -16,6 +16,7 @@ from learner_index.errors import (
 )
 from learner_index.pipeline.maps import thumbnails
 from tests.pipeline.maps.cohort_toy import make_store
+from tests.toy import ToySource
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,33 @@ def test_a_disk_that_refuses_is_one_line(store, tmp_path, monkeypatch):
         li.draw_map(store, tmp_path / "map")
 
 
+def test_nothing_is_written_when_a_picture_cannot_be_made(store, tmp_path, monkeypatch):
+    """Page, pictures and map are made before the first of them is written."""
+
+    def fail(drawing, ending):
+        raise ValueError(ending)
+
+    monkeypatch.setattr("learner_index.pipeline.maps.draw.picture_of", fail)
+
+    with pytest.raises(ValueError, match="svg"):
+        li.draw_map(store, tmp_path / "map", look=MapLook(formats=("svg",)))
+    assert not (tmp_path / "map").exists()
+
+
+def test_another_map_in_the_folder_is_not_replaced(store, tmp_path):
+    """`kept` never takes a map's place silently; its own copy may be drawn again."""
+    li.draw_map(store, tmp_path / "one")
+    li.draw_map(store, tmp_path / "two", MapOptions(most_fitted=6))
+    before = (tmp_path / "two" / "map.json").read_bytes()
+
+    with pytest.raises(SettingsError, match=r"two holds another map than .*one: name another fold"):
+        li.draw_map(store, tmp_path / "two", kept=tmp_path / "one")
+
+    assert (tmp_path / "two" / "map.json").read_bytes() == before
+    li.draw_map(store, tmp_path / "three", kept=tmp_path / "one")
+    assert li.draw_map(store, tmp_path / "three", kept=tmp_path / "one").is_kept
+
+
 def test_burned_in_annotation_is_told():
     """A reader's warning reaches whoever passes the page on."""
     notes = thumbnails._notes(5, 5, is_burned=True)
@@ -165,7 +193,37 @@ def test_broken_scans_have_no_picture(store, tmp_path):
 
     found = li.draw_map(store, tmp_path / "map", look=MapLook(thumbnails=manifest))
 
-    assert "2 scans have no picture: not in the manifest, or broken" in found.notes
+    assert "1 scan has no picture: not in the manifest, or broken" in found.notes
+    assert "1 scan has no picture: the manifest's file is not the stored scan" in found.notes
+
+
+def test_other_files_of_the_same_ids_are_not_shown(store, tmp_path):
+    """Two files have changed places: neither is shown, the ten others are."""
+    manifest = manifest_of(store, tmp_path)
+    one, other = tmp_path / "scans" / "p00d0.npy", tmp_path / "scans" / "p01d0.npy"
+    swapped = one.read_bytes(), other.read_bytes()
+    other.write_bytes(swapped[0])
+    one.write_bytes(swapped[1])
+
+    found = li.draw_map(store, tmp_path / "map", look=MapLook(thumbnails=manifest))
+
+    assert data_block(tmp_path).count("data:image/png") == 10
+    assert "2 scans have no picture: the manifest's file is not the stored scan" in found.notes
+
+
+def test_a_store_built_with_options_has_thumbnails(store, tmp_path):
+    """What the manifest needed to be built, scores and paths alike, pictures do not ask for."""
+    made = store.with_suffix(".csv").read_text()
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    changed = made.replace("health_score", "sf").replace("scans/", f"{store.parent}/scans/")
+    (lists / "m.csv").write_text(changed)
+    options = {"score_column": "sf", "allow_outside": True}
+    li.build(lists / "m.csv", lists / "c.zarr", ToySource(), manifest_changes=options)
+
+    li.draw_map(lists / "c.zarr", tmp_path / "map", look=MapLook(thumbnails=lists / "m.csv"))
+
+    assert data_block(tmp_path).count("data:image/png") == 12
 
 
 def test_a_manifest_of_other_scans_is_refused(store, tmp_path):

@@ -1,6 +1,7 @@
 """A map on disk: the same map again, or one line that says what is wrong."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,13 @@ import pytest
 from learner_index.analysis.maps.linear import LinearMap
 from learner_index.analysis.maps.neighborly import NeighborMap
 from learner_index.errors import MapFormatError, SpaceMismatchError
+from learner_index.pipeline.maps import kept as kept_module
 from learner_index.pipeline.maps.kept import (
     ARRAYS,
     CARD,
     KeptMap,
     has_map,
+    is_same_map,
     read_map,
     scan_marks,
     write_map,
@@ -49,6 +52,59 @@ def test_read_again_it_places_to_the_same_bit(tmp_path, method):
     assert np.array_equal(again.map.arrows(POINTS, POINTS)[0], own.map.arrows(POINTS, POINTS)[0])
     assert again.is_fitted(OBS).tolist() == [True, False]
     assert np.array_equal(again.view_means, own.view_means)
+
+
+class StoppedError(Exception):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("step", ["write_arrays", "replace_file"])
+def test_a_write_that_is_interrupted_leaves_the_old_map(tmp_path, monkeypatch, step):
+    """Until the new card is there the old map stays; written again, nothing is left over."""
+    old, new = kept("pca"), replace(kept("pca"), center=np.ones(5))
+    write_map(tmp_path, old)
+    real = getattr(kept_module, step)
+
+    def stop(target, content):
+        if step == "write_arrays":
+            real(target, content)
+        raise StoppedError
+
+    monkeypatch.setattr(kept_module, step, stop)
+    with pytest.raises(StoppedError):
+        write_map(tmp_path, new)
+
+    assert np.array_equal(read_map(tmp_path).center, old.center)
+    monkeypatch.setattr(kept_module, step, real)
+    write_map(tmp_path, new)
+    assert np.array_equal(read_map(tmp_path).center, new.center)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [CARD, ARRAYS]
+
+
+def test_a_write_that_ends_after_the_card_is_the_new_map(tmp_path):
+    """Arrays that did not take the old ones' place yet are read where they lie."""
+    write_map(tmp_path, kept("umap"))
+    older = (tmp_path / ARRAYS).read_bytes()
+    new = replace(kept("umap"), center=np.ones(5))
+    write_map(tmp_path, new)
+    mark = json.loads((tmp_path / CARD).read_text())["arrays"]
+    (tmp_path / ARRAYS).rename(tmp_path / f"map.{mark}.safetensors")
+    (tmp_path / ARRAYS).write_bytes(older)
+
+    assert np.array_equal(read_map(tmp_path).center, new.center)
+
+
+def test_one_map_is_told_from_another(tmp_path):
+    """By its arrays; a card that cannot be read is no map's."""
+    one, copy, other = (tmp_path / name for name in ("one", "copy", "other"))
+    write_map(one, kept("pca"))
+    write_map(copy, read_map(one))
+    write_map(other, kept("umap"))
+
+    assert is_same_map(one, copy)
+    assert not is_same_map(one, other)
+    broken_card(copy)
+    assert not is_same_map(one, copy)
 
 
 def test_no_pickle_and_no_name_is_in_it(tmp_path):
@@ -105,6 +161,11 @@ def cut_arrays(folder):
     (folder / ARRAYS).write_bytes((folder / ARRAYS).read_bytes()[:-40])
 
 
+def other_arrays(folder):
+    write_map(folder / "other", replace(kept("pca"), center=np.ones(5)))
+    (folder / "other" / ARRAYS).replace(folder / ARRAYS)
+
+
 def lost_key(folder):
     card = json.loads((folder / CARD).read_text())
     del card["views"]
@@ -128,6 +189,7 @@ def other_method(folder):
         (later_format, "format 99, this version reads 1"),
         (lost_arrays, "damaged .its arrays cannot be read"),
         (cut_arrays, "damaged .its arrays cannot be read"),
+        (other_arrays, "map.safetensors and map.json are of two maps"),
         (lost_key, "damaged .'views'"),
         (other_views, r"view_means of shape \(2, 5\) is not \(1, 5\)"),
         (other_method, "damaged .'tsne'"),

@@ -4,12 +4,17 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import learner_index as li
+from learner_index.analysis.maps.neighborly import NeighborMap
+from learner_index.config import MapLook, MapOptions
 from learner_index.data.split import PatientSplit
 from learner_index.errors import NotEnoughDataError, QueryError, SpaceMismatchError
+from learner_index.pipeline.maps.fit import fit_map
 from learner_index.pipeline.maps.kept import ARRAYS, CARD, has_map
+from learner_index.pipeline.maps.place import _arrow_words, _shares, named_apart
 from tests.pipeline.maps.cohort_toy import make_store
 from tests.toy import ToySource
 
@@ -124,6 +129,60 @@ def test_the_encoder_s_own_patients_are_called_so(tmp_path):
     found = li.open_store(store).map()
 
     assert found.notes[0].startswith("SEEN BY ENCODER: 2 of 12 patients drawn")
+
+
+def test_a_map_fitted_on_seen_patients_says_so_of_unseen_ones(tmp_path):
+    """Where only patients are drawn whom the encoder has not seen, the map still knows others."""
+    split = PatientSplit({"p00": "train", "p01": "val"})
+    store = make_store(tmp_path, source=ToySource(split=split))
+
+    found = li.open_store(store).map(where="site == B")
+
+    assert found.notes[0] == (
+        "the map was fitted on 2 patients the encoder was trained or tuned on; none of those "
+        "drawn is"
+    )
+
+
+def test_a_single_patient_has_no_map(tmp_path):
+    """The line is about maps, and names what to do."""
+    store = make_store(tmp_path, n_patients=1)
+
+    for modality in (None, ""):
+        with pytest.raises(NotEnoughDataError, match=r"a map needs two patients .* has 1: build"):
+            li.open_store(store).map(modality=modality)
+
+
+def test_columns_of_the_store_called_as_a_map_s_are_kept(tmp_path):
+    """A column x of the manifest is drawn as manifest_x, and can color the map."""
+    store = make_store(tmp_path, extra={"x": 7.0, "is_fitted": "mine"})
+    look = MapLook(color="manifest_x")
+
+    found = li.draw_map(store, tmp_path / "map", look=look)
+
+    assert set(found.scans["manifest_x"]) == {7.0}
+    assert set(found.scans["manifest_is_fitted"]) == {"mine"}
+    assert found.scans["is_fitted"].all()
+    twice = named_apart(pd.DataFrame({"y": [1], "manifest_y": [2]}))
+    assert twice.to_dict("list") == {"manifest_y_": [1], "manifest_y": [2]}
+
+
+def test_agreement_on_arrows_stands_beside_chance(store):
+    """A UMAP's record and notes say how far neighbors agree on arrows, and on permuted ones."""
+    cohort = li.open_store(store)
+    followed = cohort.changes.followed("consecutive")
+    assert cohort.map().quality["median_share"] is None
+    sample = np.eye(4, dtype=np.float32)
+    flat = NeighborMap(sample, np.arange(8, dtype=np.float32).reshape(4, 2), 1.0, 3)
+    kept = replace(fit_map(followed, cohort.settings, MapOptions()), map=flat)
+    umap = replace(kept, card={**kept.card, "method": "umap"})
+
+    quality = _shares(followed.visits, umap, np.arange(12))
+
+    assert 0 < quality["median_share_by_chance"] <= 1
+    (note,) = _arrow_words(quality)
+    assert note.startswith(f"neighbors agree on arrows by {quality['median_share']:.2f} (median")
+    assert _arrow_words({}) == ()
 
 
 def test_another_encoder_s_map_is_refused(store, tmp_path):

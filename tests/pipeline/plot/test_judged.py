@@ -147,7 +147,7 @@ def test_a_fit_shows_the_head_beside_a_baseline():
     matrix, curve = confusion(fit), reliability(fit)
 
     assert models(matrix) == models(curve) == [HEAD, "majority"]
-    assert "left out of the fit once. Predicted: the class likelier" in caption(matrix)
+    assert "left out of the fit once. Predicted: the class whose probability" in caption(matrix)
     assert "Predicted:" not in caption(curve)
     assert title(matrix) == "SIMULATED DATA: the outcome"
 

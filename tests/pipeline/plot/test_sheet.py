@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import learner_index as li
+from learner_index.data.content import content_hash
 from learner_index.data.manifest import read_manifest
-from learner_index.data.records import Scan
+from learner_index.data.records import QueryScan, Scan
 from learner_index.errors import ManifestError, NotEnoughDataError
 from learner_index.pipeline.build import build
 from learner_index.pipeline.plot import sheet
@@ -31,6 +32,11 @@ def hits(folder):
     return li.open_store(folder / "c.zarr").similar(scan="p0d0", k=3)
 
 
+def stored(file):
+    """A stored scan with the bytes of a file."""
+    return QueryScan(file.stem, "p", None, None, content_hash(file))
+
+
 def captions(figure):
     """What stands above each picture."""
     return [axis.get_title() for axis in figure.axes]
@@ -42,7 +48,7 @@ def told(figure):
 
 
 def test_the_query_and_its_hits_are_shown(folder, hits):
-    """Patient, day, similarity and score of each, the query's from the manifest."""
+    """Patient, day, similarity and score of each, as the store has them."""
     figure = contact_sheet(hits, folder / "cohort.csv", unit="S/F")
 
     assert captions(figure)[0] == "query p0\nday 0\nS/F 100"
@@ -91,8 +97,9 @@ def test_a_gone_or_broken_file_is_a_grey_panel(folder, hits, tmp_path):
     gone, broken = (tmp_path / "scans" / f"{hit.scan_id}.npy" for hit in hits[:2])
     gone.unlink()
     broken.write_bytes(b"nothing")
+    torn = replace(hits[1], content_hash=content_hash(broken))
 
-    figure = contact_sheet(hits, tmp_path / "cohort.csv")
+    figure = contact_sheet(replace(hits, hits=(hits[0], torn, hits[2])), tmp_path / "cohort.csv")
 
     assert told(figure) == ["file is\nmissing", "file cannot\nbe read"]
     assert len(figure.axes) == 4
@@ -116,7 +123,7 @@ def test_clips_show_their_middle_frame(tmp_path):
     write_manifest(tmp_path / "m.csv", [{"scan_id": "s", "patient_id": "p", "path": "s.npy"}])
     pictures = Pictures.of(tmp_path / "m.csv")
 
-    panel = pictures.panel("s", "c")
+    panel = pictures.panel(stored(tmp_path / "s.npy"), "c")
 
     assert panel.pixels[4, 4] == 20
     assert pictures.seen == {"clip"}
@@ -127,11 +134,11 @@ def test_volumes_and_burned_in_words_are_told_of(tmp_path, monkeypatch, hits):
     pixels = np.random.default_rng(0).random((4, 6, 8), np.float32)
     notes = ("burned-in annotation: pixels may show a name or a date",)
     scan = Scan(pixels, (5.0, 2.0, 1.0), "volume", notes)
-    monkeypatch.setattr(sheet, "read_scan", lambda path, pick: scan)
+    monkeypatch.setattr(sheet, "read_stored", lambda path, stored_hash: scan)
     write_manifest(tmp_path / "m.csv", [{"scan_id": "s", "patient_id": "p", "path": "s.npy"}])
     pictures = Pictures.of(tmp_path / "m.csv")
 
-    panel = pictures.panel("s", "c")
+    panel = pictures.panel(QueryScan("s", "p", None, None), "c")
 
     np.testing.assert_array_equal(panel.pixels, pixels[2])
     assert panel.aspect == 2.0
@@ -139,26 +146,54 @@ def test_volumes_and_burned_in_words_are_told_of(tmp_path, monkeypatch, hits):
     assert "Of volumes, the middle slice. BURNED-IN ANNOTATION" in words
 
 
-@pytest.mark.parametrize(
-    ("shape", "cut"),
-    [
-        ((9, 8, 7), lambda v: v[4]),
-        ((3, 8, 7), lambda v: v[1]),
-        ((8, 3, 7), lambda v: v[::-1, 1]),
-        ((8, 7, 3), lambda v: v[::-1, :, 1]),
-    ],
-    ids=["cube", "axial slab", "coronal slab", "sagittal slab"],
-)
-def test_volumes_are_cut_as_they_were_acquired(shape, cut):
-    """A slab across its thin side, upright; its pixels keep their millimetres."""
-    volume = np.random.default_rng(0).random(shape, np.float32)
-    spacing = {"z": 5.0, "y": 2.0, "x": 1.0}
+def test_the_querys_score_is_the_stores(tmp_path):
+    """A score that falls with health is turned for the query as it is for its hits."""
+    make_cohort(tmp_path, n_patients=3)
+    changes = {"score_direction": "lower"}
+    build(tmp_path / "cohort.csv", tmp_path / "c.zarr", ToySource(), manifest_changes=changes)
+    hits = li.open_store(tmp_path / "c.zarr").similar(scan="p0d0", k=2)
 
-    pixels, aspect = sheet.middle_picture(Scan(volume, tuple(spacing.values()), "volume"))
+    figure = contact_sheet(hits, tmp_path / "cohort.csv")
 
-    np.testing.assert_array_equal(pixels, cut(volume))
-    sides = {(9, 8, 7): "yx", (3, 8, 7): "yx", (8, 3, 7): "zx", (8, 7, 3): "zy"}[shape]
-    assert aspect == spacing[sides[0]] / spacing[sides[1]]
+    assert captions(figure)[0] == "query p0\nday 0\nscore -100"
+    assert captions(figure)[1].endswith(f"score {hits[0].health_score:g}")
+
+
+def test_a_score_column_of_another_name_is_told(tmp_path):
+    """The manifest's options are the store's: pictures need none of them."""
+    rows = make_cohort(tmp_path, n_patients=3)
+    for row in rows:
+        row |= {"sf": row.pop("health_score"), "path": str(tmp_path / row["path"])}
+    (tmp_path / "lists").mkdir()
+    manifest = write_manifest(tmp_path / "lists" / "m.csv", rows)
+    changes = {"score_column": "sf", "allow_outside": True}
+    build(manifest, tmp_path / "c.zarr", ToySource(), manifest_changes=changes)
+    hits = li.open_store(tmp_path / "c.zarr").similar(scan="p0d0", k=2)
+
+    figure = contact_sheet(hits, manifest)
+
+    assert captions(figure)[0] == "query p0\nday 0\nscore 100"
+    assert told(figure) == []
+
+
+def test_other_files_of_the_same_ids_are_not_shown(folder, hits, tmp_path):
+    """Another cohort whose scans have equal ids: no picture is of the wrong person."""
+    make_cohort(tmp_path, n_patients=4)
+    for row, file in enumerate(sorted((tmp_path / "scans").iterdir())):
+        np.save(file, np.full((8, 8), row, np.uint8))
+
+    figure = contact_sheet(hits, tmp_path / "cohort.csv")
+
+    assert told(figure) == ["not the\nstored scan"] * 4
+
+
+def test_seen_patients_are_told_whatever_the_title(folder, hits):
+    """A title of one's own keeps the words."""
+    seen = replace(hits, notes=("SEEN BY ENCODER: it knows them",))
+
+    assert title(contact_sheet(seen, folder / "cohort.csv", title="mine")) == (
+        "mine (SEEN BY ENCODER)"
+    )
 
 
 def test_captions_hold_no_path(folder, hits):

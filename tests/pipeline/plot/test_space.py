@@ -86,3 +86,31 @@ def test_refuses_a_store_without_scores(tmp_path):
 
     with pytest.raises(NotEnoughDataError, match=r"store c\.zarr .* has a health score"):
         distances(li.open_store(tmp_path / "c.zarr"))
+
+
+def test_only_scans_of_one_modality_are_paired(tmp_path):
+    """Ultrasound and film at each of two visits, of one view: two pairs a patient, not four."""
+    rows = make_cohort(tmp_path, n_patients=3, n_days=2)
+    for row in list(rows):
+        name = f"{row['scan_id']}film"
+        write_scan(tmp_path / "scans" / f"{name}.npy", (0.3, 0.6, 0.5, 0.2))
+        film = {**row, "scan_id": name, "path": f"scans/{name}.npy", "modality": "film"}
+        rows.append(film)
+        row["modality"] = "us"
+    write_manifest(tmp_path / "cohort.csv", rows)
+    build(tmp_path / "cohort.csv", tmp_path / "c.zarr", ToySource())
+
+    found = measured_distances(li.open_store(tmp_path / "c.zarr"), n_bootstraps=0)
+
+    assert len(found.panel.frame) == 3 * 2
+
+
+def test_some_patients_alone_are_shown(cohort):
+    """Those named, and of them what the conditions leave."""
+    found = measured_distances(cohort, patients=PATIENTS[1:5], n_bootstraps=0)
+    unseen = measured_distances(
+        cohort, patients=PATIENTS[1:5], where="encoder_role == unseen", n_bootstraps=0
+    )
+
+    assert set(found.panel.frame["patient"]) == {*PATIENTS[1:5]}
+    assert set(unseen.panel.frame["patient"]) == {*PATIENTS[2:5]}

@@ -2,17 +2,22 @@
 
 import json
 import re
+from dataclasses import asdict
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from learner_index.errors import HeadFormatError, NotEnoughDataError, SettingsError
+from learner_index.pipeline import plot
 from learner_index.pipeline.cohort import open_store
 from learner_index.pipeline.gain import Gain, measure_gain
 from learner_index.pipeline.reports import cohort as gathering
 from learner_index.pipeline.reports import cohort_page, confounders
 from learner_index.pipeline.reports.evaluation_page import evaluation_section
-from learner_index.pipeline.reports.records import SpaceQuality
+from learner_index.pipeline.reports.records import SpaceQuality, _finite
 from learner_index.pipeline.reports.report import report_cohort
+from learner_index.pipeline.reports.space import space_quality
 from learner_index.pipeline.response import fit as fit_module
 from learner_index.store.writer import open_writer
 from tests.pipeline.reports.report_toy import Read, make_store, rows_of, undrawn, unsynced
@@ -226,6 +231,10 @@ def test_simulated_and_seen_cohorts_are_called_so(tmp_path):
     assert found.title == "SIMULATED cohort c.zarr"
     assert "SEEN BY ENCODER: 4 of 10 patients are those" in found.html
     assert found.to_dict()["space"]["gain"]["n_patients"] == 6
+    rows = {row[0] for row in section(found, "Space quality").tables[0]}
+    assert "score of the 5 nearest patients closer than others' by (unseen patients only)" in rows
+    assert "effective rank (SEEN BY ENCODER: 4 patients among them)" in rows
+    assert sum("SEEN BY ENCODER: 4 patients among them" in row for row in rows) == 4
     assert all("SIMULATED" in image["alt"] for image in Read(found.html).images)
 
 
@@ -236,6 +245,8 @@ def test_a_gain_of_seen_patients_alone_is_marked(tmp_path):
     read = section(report_cohort(open_store(store)), "Space quality")
 
     assert "SEEN BY ENCODER: the gain rests on 8 of 8 patients" in read.text
+    assert "unseen patients only" not in read.text
+    assert all("(SEEN BY ENCODER: 8 patients among them)" in row[0] for row in read.tables[0][1:])
 
 
 def test_a_large_store_is_measured_on_some_patients(tmp_path, monkeypatch):
@@ -245,13 +256,51 @@ def test_a_large_store_is_measured_on_some_patients(tmp_path, monkeypatch):
     monkeypatch.setattr(
         gathering, "sample_patients", lambda *a, seed: few(*a, most_scans=50, seed=seed)
     )
+    drawn = []
+    blank = plot.distances
+    monkeypatch.setattr(plot, "distances", lambda *a, patients: drawn.append(patients) or blank(*a))
 
     found = report_cohort(open_store(store))
 
     n = found.to_dict()["n_left_out"]
     assert n > 0
+    assert len(drawn[0]) == len({*drawn[0]}) == 12 - n
     assert f"{n} of 12 patients, from space quality and confounders: large store" in found.html
     assert "`learner_index.measure_gain` does" in section(found, "Space quality").text
+
+
+def test_space_is_measured_within_modality():
+    """Two modalities of one view are measured as two views are."""
+    x, obs = rows_of(8, repeats=False, views=("ap",))
+    twice = pd.concat([obs.assign(modality=name) for name in ("us", "film")], ignore_index=True)
+    both = np.vstack([x, x + np.float32(3)])
+    named = twice.assign(view=twice["modality"]).drop(columns="modality")
+
+    found = space_quality([], confounders.Sample(twice, both, 1))
+    expected = space_quality([], confounders.Sample(named, both, 1))
+
+    assert asdict(found) == asdict(expected)
+    assert {*found.missing} == {"gain"}
+    assert (
+        found.within.n_pairs == 2 * space_quality([], confounders.Sample(obs, x, 1)).within.n_pairs
+    )
+
+
+def test_records_have_no_nan_and_no_infinity():
+    """JSON has neither, at whatever depth; all else stays."""
+    record = {"a": float("nan"), "b": (1, np.float64("inf")), "c": {"d": [-np.inf, "x", None]}}
+
+    assert _finite(record) == {"a": None, "b": [1, None], "c": {"d": [None, "x", None]}}
+
+
+def test_more_shuffles_are_told():
+    """Where there are many columns, some had more than 999."""
+    audits = [confounders.Confounders((), {}, 5, n, 20) for n in (999, 6000)]
+
+    assert [cohort_page._shuffles(one) for one in audits] == [
+        "999 shuffles",
+        "up to 6,000 shuffles",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -299,6 +348,9 @@ def test_an_empty_store_is_refused(tmp_path):
     [
         (None, "no evaluation in .*: `learner-index evaluate` writes one"),
         ("{", r"evaluation.json in .* cannot be read \(.*\): evaluate again"),
+        ('{"cohort": NaN}', r"cannot be read \(NaN is no finite number\): evaluate again"),
+        ('{"cohort": [-Infinity]}', r"\(-Infinity is no finite number\): evaluate again"),
+        ('{"cohort": 1e999}', r"\(1e999 is no finite number\): evaluate again"),
         ("[]", "is no evaluation of this version: evaluate again"),
         ('{"cohort": "c"}', "is no evaluation of this version: evaluate again"),
     ],

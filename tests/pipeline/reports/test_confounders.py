@@ -125,3 +125,18 @@ def test_nothing_to_audit_is_said():
 
     assert told.missing.startswith("No column can be audited")
     assert told.notes == ("site was left out: the same everywhere.",)
+
+
+def test_a_device_of_each_modality_is_no_alarm():
+    """Ultrasound and films lie apart and have a device each; they are never compared."""
+    x, obs = rows_of(24, repeats=False, views=("ap",))
+    twice = pd.concat([obs.assign(modality=name) for name in ("us", "film")], ignore_index=True)
+    twice["scan_id"] += twice["modality"]
+    twice["device"] = "of " + twice["modality"]
+    apart = np.where(twice["modality"] == "us", 9.0, -9.0)[:, None].astype(np.float32)
+
+    found = confounders_of(sample_patients(twice, np.vstack([x, x]) + apart), n_draws=99)
+
+    device = next(one for one in found.shared if one.column == "device")
+    assert (device.observed, device.expected) == pytest.approx((1.0, 1.0))
+    assert "device" not in [one.column for one in found.flagged]

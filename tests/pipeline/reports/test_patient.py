@@ -5,6 +5,7 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from learner_index.data.response import Prediction, Predictions
@@ -291,6 +292,35 @@ def test_a_manifest_of_others_is_refused(tmp_path, cohort):
 
     with pytest.raises(ManifestError, match="lists none of the 5 scans found"):
         report_patient(cohort, "P3", thumbnails=tmp_path / "cohort.csv")
+
+
+def two_modalities(folder):
+    """Each patient seen by ultrasound and, on the same days, by film."""
+    x, obs = rows_of(14)
+    film = obs.assign(scan_id=obs["scan_id"] + "-film", modality="cxr")
+    film["content_hash"] = film["scan_id"]
+    both = pd.concat([obs.assign(modality="lus"), film], ignore_index=True)
+    return open_store(make_store(folder / "two.zarr", np.concatenate([x, -x]), both))
+
+
+def test_a_modality_can_be_chosen(tmp_path):
+    """Where a store has two, the path and the changes are of the one named; unnamed, neither."""
+    cohort = two_modalities(tmp_path)
+
+    told = report_patient(cohort, "P3", modality="cxr").to_dict()
+    silent = report_patient(cohort, "P3").missing
+
+    assert all("-film" in name for stop in told["trajectory"]["stops"] for name in stop["scan_ids"])
+    assert {hit["modality"] for hit in told["similar"]["hits"]} == {"cxr"}
+    assert told["progression"]["query"]["modality"] == "cxr"
+    assert "--modality" in silent["Trajectory"]
+    assert "--modality" in silent["Who changed like this patient"]
+
+
+def test_an_unknown_modality_is_refused_with_those_there_are(tmp_path):
+    """The patient's own are named."""
+    with pytest.raises(QueryError, match=r"P3 has no scan of modality 'lu'.*there are cxr, lus"):
+        report_patient(two_modalities(tmp_path), "P3", modality="lu")
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, True])

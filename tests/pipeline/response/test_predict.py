@@ -14,7 +14,7 @@ from learner_index.errors import (
     SettingsError,
     StoreNotFoundError,
 )
-from learner_index.pipeline.cohort import open_store
+from learner_index.pipeline.cohort import Cohort, open_store
 from learner_index.pipeline.response.examples import find_examples
 from learner_index.pipeline.response.headfolder import read_head
 from learner_index.pipeline.response.material import Material
@@ -52,6 +52,18 @@ def elsewhere(tmp_path, change, **rows):
 def said(prediction):
     """A prediction without what came about."""
     return replace(prediction, outcome=None)
+
+
+def test_each_prediction_of_simulated_patients_says_so(home, monkeypatch):
+    """One taken out of the answer is marked as the answer is."""
+    settings = {**open_store(home / "c.zarr").settings, "is_simulated": True}
+    real = ask(home, patient="P1")
+    monkeypatch.setattr(Cohort, "settings", settings)
+
+    found = ask(home, patient="P1")
+
+    assert repr(found[0]).startswith("SIMULATED: Prediction")
+    assert not real[0].is_simulated
 
 
 def test_a_whole_store_is_answered_as_the_head_does(home):
