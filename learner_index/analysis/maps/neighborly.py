@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from learner_index.analysis.maps.linear import LinearMap
 from learner_index.analysis.maps.neighbors import nearest, unit_rows
@@ -187,16 +188,32 @@ def _turning(
 def _laid_out(
     units: NDArray[np.float32], start: Floats, seed: int, n_neighbors: int
 ) -> NDArray[np.float32]:
-    """(s, 2) UMAP of rows of length 1, from their exact neighbours."""
+    """(s, 2) UMAP of rows of length 1, from their exact neighbours.
+
+    numba, in which UMAP is written, sets OpenMP to all cores when it starts, for PyTorch too and
+    for good; the limit sets it back.
+    """
+    near, distances = nearest(units, units, n_neighbors)
+    with threadpool_limits(1):
+        return _umap(units, near, distances, start, seed)
+
+
+def _umap(
+    units: NDArray[np.float32],
+    near: NDArray[np.int64],
+    distances: Floats,
+    start: Floats,
+    seed: int,
+) -> NDArray[np.float32]:
+    """(s, 2) places, from neighbours and a first layout."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)  # not needed
         from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
-    near, distances = nearest(units, units, n_neighbors)
     chance = np.random.RandomState(seed)
     graph, *_ = fuzzy_simplicial_set(
         units,
-        n_neighbors,
+        near.shape[1],
         chance,
         "euclidean",
         knn_indices=near.astype(np.int32),

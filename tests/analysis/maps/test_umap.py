@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import learner_index as li
 from learner_index.analysis.maps.neighborly import NeighborMap
@@ -24,9 +25,25 @@ def cohort(seed=0):
 
 
 @pytest.fixture(scope="module")
-def fitted():
+def first():
+    """A map of the cohort, the first of this process, and PyTorch's threads after it; before: 1."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = NeighborMap.fit(cohort(), np.arange(N), seed=0)
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    return found, after
+
+
+@pytest.fixture(scope="module")
+def fitted(first):
     """A map of the cohort."""
-    return NeighborMap.fit(cohort(), np.arange(N), seed=0)
+    return first[0]
+
+
+def test_threads_of_others_stay_as_they_are(first):
+    """Numba sets OpenMP to all cores when it starts: training after a map would change its bits."""
+    assert first[1] == 1
 
 
 def test_the_same_scans_and_seed_give_the_same_bytes(fitted):
