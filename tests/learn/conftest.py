@@ -27,6 +27,15 @@ def clips() -> NDArray[np.float32]:
     return np.random.default_rng(0).random((8, 4, 32, 32), dtype=np.float32)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_for_modules():
+    """What a module computes once is computed on one thread, whatever ran before it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def threads():
     """Sets PyTorch's number of threads, and sets it back afterwards."""

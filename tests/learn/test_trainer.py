@@ -136,13 +136,9 @@ def test_too_little_memory_is_told_in_scans(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def plain_mse(tmp_path_factory) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-    """Weights and history of a run with score regression alone, on one thread as all here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Weights and history of a run with score regression alone."""
     trainer = full(objective=ObjectiveOptions("mse")).trainer(tmp_path_factory.mktemp("mse"))
-    found = trainer.run(), trainer.progress.history
-    torch.set_num_threads(before)
-    return found
+    return trainer.run(), trainer.progress.history
 
 
 @pytest.mark.parametrize("name", CONTRASTIVE)
