@@ -10,6 +10,7 @@ from learner_index.commands import options as shared
 from learner_index.commands.nextstep import say_next
 from learner_index.commands.show import labelled, plural, print_json_text, progress_bar, say
 from learner_index.commands.table import print_table
+from learner_index.data.response import part_words
 
 if TYPE_CHECKING:
     from learner_index.data.response import NearExample, Prediction, Predictions
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 HEADER = ("patient_id", "from", "to", "likeliest", "p", "set", "abstains")
 _SHOWN = 20  # skipped scans that are named
 _WIDEST = {"patient_id": 14, "likeliest": 12, "set": 20}
-PART_WORDS = {
-    "base": "an average example without change",
-    "change_on_axis": "change along the severity axis",
-    "change_off_axis": "change off the axis",
-    "start_on_axis": "start along the axis",
-    "start_off_axis": "start off the axis",
-    "middle_on_axis": "middle along the axis",
-    "middle_off_axis": "middle off the axis",
-    "past": "past visits",
-    "together": "together",
-}
 
 
 def predict(
@@ -190,8 +180,7 @@ def _details(found: "Predictions", row: "Prediction") -> list[tuple[str, str]]:
         ("log odds", f"{row.log_odds:+.2f} for {row.likeliest} against the others, of which")
     )
     said += [
-        (f"{round(value, 2) + 0.0:+.2f}", PART_WORDS.get(name, name.replace("_", " ")))
-        for name, value in row.parts.items()
+        (f"{round(value, 2) + 0.0:+.2f}", part_words(name)) for name, value in row.parts.items()
     ]
     if row.votes:
         votes = ", ".join(f"{name}: {n}" for name, n in row.votes.items() if n)

@@ -14,6 +14,17 @@ from learner_index.errors import SettingsError
 if TYPE_CHECKING:
     import pandas as pd
 
+_PART_WORDS = {
+    "base": "an average example without change",
+    "change_on_axis": "change along the severity axis",
+    "change_off_axis": "change off the axis",
+    "start_on_axis": "start along the axis",
+    "start_off_axis": "start off the axis",
+    "middle_on_axis": "middle along the axis",
+    "middle_off_axis": "middle off the axis",
+    "past": "past visits",
+    "together": "together",
+}
 SUFFIXES = (".csv", ".json", ".parquet")
 BETWEEN = " | "
 """What stands between the words of one cell of a table."""
@@ -281,3 +292,8 @@ def check_suffix(path: Path | str) -> None:
     """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise SettingsError(f"{path}: predictions are written as .csv, .json or .parquet")
+
+
+def part_words(name: str) -> str:
+    """What a part of a prediction's log odds is called where a person reads it."""
+    return _PART_WORDS.get(name, name.replace("_", " "))

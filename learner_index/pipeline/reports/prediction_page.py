@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from learner_index.data.response import part_words
 from learner_index.data.show import plural
 from learner_index.pipeline.reports.page import (
     Bars,
@@ -22,17 +23,6 @@ KEY, TITLE = "response", "Predicted response"
 TASKS = {
     "detect": "detects: both scans are given, did it come about?",
     "predict": "predicts: nothing after one visit is given, will it come about?",
-}
-_PARTS = {
-    "base": "an average example without change",
-    "change_on_axis": "change along the severity axis",
-    "change_off_axis": "change off the axis",
-    "start_on_axis": "start along the axis",
-    "start_off_axis": "start off the axis",
-    "middle_on_axis": "middle along the axis",
-    "middle_off_axis": "middle off the axis",
-    "past": "past visits",
-    "together": "together",
 }
 
 
@@ -95,10 +85,7 @@ def _probabilities(last: "Prediction") -> Bars:
 
 def _parts(told: "Predictions", last: "Prediction") -> Block:
     """What adds up to the log odds, on and off the severity axis."""
-    rows = [
-        (_PARTS.get(name, name.replace("_", " ")), number(value, is_signed=True))
-        for name, value in last.parts.items()
-    ]
+    rows = [(part_words(name), number(value, is_signed=True)) for name, value in last.parts.items()]
     total = f"{number(last.log_odds, is_signed=True)} for {last.likeliest} against the others"
     exact = "the parts add up exactly" if told.adds_up else "the parts are what each alone tells"
     caption = f"Why: log odds of {total}; {exact}"
